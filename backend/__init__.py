@@ -1,0 +1,1 @@
+"""An active-learning ML backend for Label Studio."""

@@ -1,0 +1,49 @@
+"""Every error the backend raises on purpose.
+
+Each message says what was found and what is needed; `/status`, the log and the start-up output show
+it as it is, so no message may carry a token.
+"""
+
+
+class AlfaMixError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class SettingsError(AlfaMixError):
+    """A setting from the environment or the command line is unknown or out of range."""
+
+
+class LabelConfigError(AlfaMixError):
+    """The project's label config is not one `<Image>` with one single-choice `<Choices>`."""
+
+
+class LabelStudioError(AlfaMixError):
+    """Label Studio refused a request or answered something unexpected."""
+
+
+class LabelStudioUnreachableError(LabelStudioError):
+    """Label Studio does not answer; worth trying again later."""
+
+
+class LabelStudioUnauthorizedError(LabelStudioError):
+    """No token, or a token that Label Studio does not accept."""
+
+
+class ImageError(AlfaMixError):
+    """The image of one task cannot be had or read; the task is skipped with this reason."""
+
+
+class WeightsError(AlfaMixError):
+    """The backbone is unknown or its weights cannot be had or do not fit."""
+
+
+class AcquisitionError(AlfaMixError):
+    """A strategy was given arrays, a budget or an option that it cannot work with."""
+
+
+class StoreError(AlfaMixError):
+    """Something in MODEL_DIR is damaged, missing or cannot be written."""
+
+
+class PretrainingError(AlfaMixError):
+    """Self-supervised pre-training cannot start or has to stop."""

@@ -1,0 +1,1 @@
+"""All talk with Label Studio."""

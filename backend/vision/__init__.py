@@ -1,0 +1,1 @@
+"""The network: images in, embeddings and class probabilities out."""

@@ -1,0 +1,1 @@
+"""Measurements: `python -m benchmarks`. May import the backend, never the reverse."""

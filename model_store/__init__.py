@@ -1,0 +1,1 @@
+"""What lasts: checkpoints, embeddings and the journal, all below MODEL_DIR."""
