@@ -1,0 +1,85 @@
+"""Label Studio's task JSON to labels, and labels to its prediction JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backend.label_studio.label_config import ImageChoices
+
+
+@dataclass(frozen=True)
+class LabeledTask:
+    """One task as a round sees it.
+
+    `uri` is None where the task data lacks the image field; `problem` then says what was found.
+    `label` is a class index, or None where nobody chose a class that the label config still has.
+    """
+
+    task_id: int
+    uri: str | None
+    problem: str | None
+    label: int | None
+    is_done: bool
+    is_skipped: bool
+
+
+def read_task(task: Mapping[str, Any], config: ImageChoices) -> LabeledTask:
+    """A task of the API as a round sees it."""
+    annotations = task.get("annotations") or []
+    submitted = [note for note in annotations if not note.get("was_cancelled")]
+    uri, problem = _image_uri(task.get("data") or {}, config.data_field)
+    return LabeledTask(
+        task_id=int(task["id"]),
+        uri=uri,
+        problem=problem,
+        label=agreed_label(submitted, config),
+        is_done=bool(submitted) or bool(task.get("is_labeled")),
+        is_skipped=not submitted and len(annotations) > 0,
+    )
+
+
+def agreed_label(annotations: Sequence[Mapping[str, Any]], config: ImageChoices) -> int | None:
+    """The class index that most annotations chose; among equals, the one chosen last."""
+    chosen = [
+        config.classes.index(name)
+        for note in sorted(annotations, key=lambda note: str(note.get("created_at") or ""))
+        if (name := _choice(note, config)) in config.classes
+    ]
+    if not chosen:
+        return None
+    votes = Counter(chosen)
+    most = max(votes.values())
+    return next(label for label in reversed(chosen) if votes[label] == most)
+
+
+def choice_result(config: ImageChoices, class_name: str, probability: float) -> dict[str, Any]:
+    """The one region of a prediction that pre-selects a class."""
+    return {
+        "from_name": config.from_name,
+        "to_name": config.to_name,
+        "type": "choices",
+        "value": {"choices": [class_name]},
+        "score": round(probability, 4),
+    }
+
+
+def _image_uri(data: Mapping[str, Any], field: str) -> tuple[str | None, str | None]:
+    uri = data.get(field)
+    if isinstance(uri, str) and uri.strip():
+        return uri, None
+    if field in data:
+        found = f"the task data's {field!r} holds {str(uri)[:60]!r}"
+    else:
+        found = f"the task data has no {field!r}, only {sorted(data)[:10]}"
+    return None, f"{found}; the label config's <Image> needs an image's address there"
+
+
+def _choice(annotation: Mapping[str, Any], config: ImageChoices) -> str | None:
+    for region in annotation.get("result") or []:
+        if region.get("from_name") == config.from_name:
+            choices = (region.get("value") or {}).get("choices") or []
+            return choices[0] if choices and isinstance(choices[0], str) else None
+    return None

@@ -1,0 +1,259 @@
+"""Every setting of the backend, read from the environment once and validated at start.
+
+One field per setting; its metadata holds the variable's name, the text of the README's table and the
+function that turns the text of the environment into a value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from backend.errors import SettingsError
+
+PREFIX = "ALFAMIX_"
+BUNDLED = "bundled"
+
+
+def _setting(variable: str, default: Any, parse: Callable[[str], Any], help: str) -> Any:
+    return field(default=default, metadata={"variable": variable, "parse": parse, "help": help})
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("a URL such as http://localhost:8080")
+    return value.rstrip("/")
+
+
+def _file(value: str) -> Path:
+    path = Path(value).expanduser()
+    if not path.is_file():
+        raise ValueError("the path of a file that exists")
+    return path
+
+
+def _folder(value: str) -> Path:
+    return Path(value).expanduser()
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"[+-]?\d+", value) or not low <= int(value) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def parse(value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not low <= number <= high:
+            raise ValueError(f"a number from {low:g} to {high:g}")
+        return number
+
+    return parse
+
+
+def _pattern(pattern: str, needed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(needed)
+        return value
+
+    return parse
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The validated settings."""
+
+    label_studio_url: str = _setting(
+        "LABEL_STUDIO_URL",
+        "http://localhost:8080",
+        _url,
+        "The Label Studio that this backend works for, as the backend reaches it.",
+    )
+    label_studio_api_key: str = _setting(
+        "LABEL_STUDIO_API_KEY",
+        "",
+        _text,
+        "Legacy token or personal access token of a user who may edit the projects. Empty: the "
+        "legacy token that Label Studio sends on connection, where the organization allows those.",
+    )
+    model_dir: Path = _setting(
+        "MODEL_DIR",
+        Path("data"),
+        _folder,
+        "Folder of everything that lasts: journal, checkpoints, embeddings.",
+    )
+    host: str = _setting("HOST", "0.0.0.0", _text, "Address that the backend listens on.")
+    port: int = _setting("PORT", 9090, _whole(1, 65535), "Port that the backend listens on.")
+    basic_auth_user: str = _setting(
+        "BASIC_AUTH_USER", "", _text, "User that Label Studio must name; empty: no authentication."
+    )
+    basic_auth_pass: str = _setting(
+        "BASIC_AUTH_PASS", "", _text, "Password that belongs to BASIC_AUTH_USER."
+    )
+    log_level: str = _setting(
+        "LOG_LEVEL",
+        "INFO",
+        _pattern("DEBUG|INFO|WARNING|ERROR", "one of DEBUG, INFO, WARNING, ERROR"),
+        "DEBUG, INFO, WARNING or ERROR.",
+    )
+    backbone: str = _setting(
+        "ALFAMIX_BACKBONE",
+        "vit_small_patch16_224.dino",
+        _text,
+        "timm name of the ViT, or `bundled` for the small one that ships.",
+    )
+    backbone_weights: Path | None = _setting(
+        "ALFAMIX_BACKBONE_WEIGHTS",
+        None,
+        _file,
+        "A .safetensors or .pth file with the weights, instead of the hub.",
+    )
+    image_px: int | None = _setting(
+        "ALFAMIX_IMAGE_PX",
+        None,
+        _whole(8, 2048),
+        "Side of the square input in pixels; empty: the weights' own. Position grids are "
+        "resampled.",
+    )
+    feature_blocks: int = _setting(
+        "ALFAMIX_FEATURE_BLOCKS",
+        4,
+        _whole(1, 64),
+        "The embedding is the CLS tokens of this many last blocks, normalized and concatenated.",
+    )
+    finetune: str = _setting(
+        "ALFAMIX_FINETUNE",
+        "blocks:2",
+        _pattern(r"head|full|blocks:[1-9]\d*", "head, full, or blocks:n such as blocks:2"),
+        "What is trained: `head`, `blocks:n` (the last n blocks) or `full`.",
+    )
+    head_lr: float = _setting(
+        "ALFAMIX_HEAD_LR", 1e-3, _number(1e-8, 1.0), "Learning rate of the linear head (Adam)."
+    )
+    block_lr: float = _setting(
+        "ALFAMIX_BLOCK_LR", 5e-5, _number(1e-9, 1.0), "Learning rate of the ViT's blocks (Adam)."
+    )
+    epochs: int = _setting(
+        "ALFAMIX_EPOCHS",
+        60,
+        _whole(1, 10_000),
+        "Most epochs a round trains; it stops sooner at 99 % training accuracy.",
+    )
+    budget: int | None = _setting(
+        "ALFAMIX_BUDGET",
+        None,
+        _whole(1, 100_000),
+        "Labels a round; empty: 10 per class, the paper's small budget.",
+    )
+    epsilon: float = _setting(
+        "ALFAMIX_EPSILON",
+        0.2,
+        _number(1e-6, 1.0),
+        "First cap on the mixing of ALFA-Mix; raised in steps of 0.2 until the candidates are more "
+        "than the budget.",
+    )
+    strategy: str = _setting(
+        "ALFAMIX_STRATEGY",
+        "auto",
+        _text,
+        "Acquisition strategy; `auto` covers the pool while classes have few labels and is "
+        "`alfa-mix` after.",
+    )
+    seed: int = _setting("ALFAMIX_SEED", 0, _whole(0, 2**31 - 1), "Seed of every random choice.")
+    device: str = _setting(
+        "ALFAMIX_DEVICE",
+        "auto",
+        _pattern(r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, mps, cuda or cuda:N"),
+        "`auto`, `cpu`, `mps`, `cuda` or `cuda:N`.",
+    )
+    threads: int | None = _setting(
+        "ALFAMIX_THREADS",
+        None,
+        _whole(1, 1024),
+        "Threads of the worker's matrix products; empty: one per core.",
+    )
+    activations_gib: float = _setting(
+        "ALFAMIX_ACTIVATIONS_GIB",
+        20.0,
+        _number(0, 1e6),
+        "Most disk that a project's kept activations may take (they make `blocks:n` about five "
+        "times faster).",
+    )
+    idle_minutes: float = _setting(
+        "ALFAMIX_IDLE_MINUTES",
+        15.0,
+        _number(0.01, 1e5),
+        "A task of the batch that somebody opened and left counts as done after this long.",
+    )
+    poll_s: float = _setting(
+        "ALFAMIX_POLL_S",
+        30.0,
+        _number(0.1, 86_400),
+        "Seconds after which a project is compared with Label Studio without an event.",
+    )
+
+    def __post_init__(self) -> None:
+        if bool(self.basic_auth_user) != bool(self.basic_auth_pass):
+            raise SettingsError("BASIC_AUTH_USER and BASIC_AUTH_PASS: set both or neither")
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Settings of an environment (default: the process's); an empty variable counts as unset.
+
+        SettingsError: an unknown ALFAMIX_ name, or a value that does not parse; says which.
+        """
+        environ = os.environ if environ is None else environ
+        known = {setting.metadata["variable"]: setting for setting in fields(cls)}
+        _refuse_unknown(environ, known)
+        values = {
+            setting.name: _parsed(variable, environ[variable], setting)
+            for variable, setting in known.items()
+            if environ.get(variable, "").strip()
+        }
+        return cls(**values)
+
+    @classmethod
+    def markdown_table(cls) -> str:
+        """The README's table: one row per setting, with its default."""
+        rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
+        for setting in fields(cls):
+            assert setting.default is not MISSING
+            default = "" if setting.default in (None, "") else f"`{setting.default}`"
+            meta = setting.metadata
+            rows.append(f"| `{meta['variable']}` | {default} | {meta['help']} |")
+        return "\n".join(rows)
+
+
+def _refuse_unknown(environ: Mapping[str, str], known: Mapping[str, Field]) -> None:
+    for variable in environ:
+        if variable.startswith(PREFIX) and variable not in known:
+            near = difflib.get_close_matches(variable, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"{variable} is not a setting{hint}")
+
+
+def _parsed(variable: str, text: str, setting: Field) -> Any:
+    try:
+        return setting.metadata["parse"](text.strip())
+    except ValueError as error:
+        shown = "a value" if variable.endswith(("_KEY", "_PASS")) else repr(text)
+        raise SettingsError(f"{variable} is {shown}; needed is {error}") from error
