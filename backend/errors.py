@@ -47,3 +47,7 @@ class StoreError(AlfaMixError):
 
 class PretrainingError(AlfaMixError):
     """Self-supervised pre-training cannot start or has to stop."""
+
+
+class DemoError(AlfaMixError):
+    """The demo's Label Studio, images or project cannot be had."""
