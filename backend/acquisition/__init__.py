@@ -1,0 +1,7 @@
+"""Choosing what to label next: pure functions from arrays to ranked pool rows."""
+
+from backend.acquisition.contract import Pool, Selection
+from backend.acquisition.heads import Head, LinearHead
+from backend.acquisition.registry import select, strategy_names
+
+__all__ = ["Head", "LinearHead", "Pool", "Selection", "select", "strategy_names"]
