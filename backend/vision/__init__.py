@@ -1,1 +1,37 @@
 """The network: images in, embeddings and class probabilities out."""
+
+from backend.vision.classifier import LinearHead
+from backend.vision.embedding import Loader
+from backend.vision.finetune import Finetune, parse_finetune
+from backend.vision.network import BackboneSpec
+from backend.vision.session import (
+    EmbeddedImages,
+    FeatureStores,
+    LabeledImages,
+    Network,
+    PoolReport,
+    Trained,
+    TrainingReport,
+    VisionConfig,
+    VisionSession,
+)
+from backend.vision.training import Progress, TrainingConfig
+
+__all__ = [
+    "BackboneSpec",
+    "EmbeddedImages",
+    "FeatureStores",
+    "Finetune",
+    "LabeledImages",
+    "LinearHead",
+    "Loader",
+    "Network",
+    "PoolReport",
+    "Progress",
+    "Trained",
+    "TrainingConfig",
+    "TrainingReport",
+    "VisionConfig",
+    "VisionSession",
+    "parse_finetune",
+]

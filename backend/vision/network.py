@@ -1,0 +1,295 @@
+"""The pre-trained ViT, built by timm, filled from the hub or a file. The only importer of timm."""
+
+import difflib
+import hashlib
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.data import resolve_data_config
+from timm.models import eva, vision_transformer
+
+from backend.errors import SettingsError, WeightsError
+from backend.vision.preprocessing import Preprocessing
+from backend.vision.weights_file import WeightsCard, WeightsFile, read_weights
+
+LOG = logging.getLogger(__name__)
+BUNDLED_NAME = "bundled"
+BUNDLED_WEIGHTS = Path(__file__).parent / "bundled" / "fashion_mnist_vit.safetensors"
+SOURCE_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
+REMEDIES = (
+    "set ALFAMIX_BACKBONE_WEIGHTS to a .safetensors or .pth file of these weights, or make the hub "
+    "(huggingface.co) reachable, or set ALFAMIX_BACKBONE=bundled for the small ViT that ships"
+)
+FINGERPRINT_LENGTH = 12
+VIT_CLASSES = (vision_transformer.VisionTransformer, eva.Eva)
+DEFAULT_FEATURE_BLOCKS = 4
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """Which network to load.
+
+    name: a timm name, `hf-hub:owner/model`, or `bundled`.
+    weights: a file instead of the hub; None for the hub (or the bundled file).
+    image_px: side of the square input; None for the weights' own.
+    feature_blocks: the CLS tokens of the last so many blocks make the embedding.
+    """
+
+    name: str
+    weights: Path | None = None
+    image_px: int | None = None
+    feature_blocks: int = DEFAULT_FEATURE_BLOCKS
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A loaded ViT in evaluation mode on the CPU, frozen, taken apart; its head is thrown away.
+
+    stem: (B, 3, px, px) normalized float32 to (B, T, C) tokens, the CLS token first; its position
+        grid is resampled to the input size.
+    blocks: tokens to tokens, called with `block_arguments`.
+    norm: the final norm.
+    block_arguments: what each block needs besides the tokens (DINOv3's rotary embedding).
+    fingerprint: digest of weights, input and feature_blocks: equal means equal features.
+    """
+
+    name: str
+    stem: torch.nn.Module
+    blocks: torch.nn.Sequential
+    norm: torch.nn.Module
+    block_arguments: dict[str, torch.Tensor]
+    preprocessing: Preprocessing
+    feature_blocks: int
+    fingerprint: str
+
+    @property
+    def embedding_dim(self) -> int:
+        """D: the CLS tokens of the feature blocks, concatenated."""
+        return self.feature_blocks * self.stem.embed_dim
+
+    @property
+    def version(self) -> str:
+        """Readable and unique, fit for a folder name."""
+        name = re.sub(r"[^A-Za-z0-9.]+", "_", self.name).strip("_.")
+        return f"{name}-{self.preprocessing.image_px}px-{self.fingerprint}"
+
+
+def load_backbone(spec: BackboneSpec) -> Backbone:
+    """The network of `spec` with its pre-trained weights.
+
+    Raises:
+        WeightsError: the name is unknown or no ViT with a CLS token, the hub is out of reach, or
+            the weights file is missing, damaged or of another network.
+        SettingsError: image_px or feature_blocks do not suit the network.
+    """
+    path = BUNDLED_WEIGHTS if spec.name == BUNDLED_NAME and spec.weights is None else spec.weights
+    file = None if path is None else read_weights(path)
+    if file is not None and file.card is not None:
+        spec = _spec_of_card(spec, file.card)
+    elif spec.name == BUNDLED_NAME:
+        raise WeightsError(f"{path} carries no card; ALFAMIX_BACKBONE must name its timm model")
+    arguments = {} if file is None or file.card is None else file.card.model_arguments
+    image_px = _check_input(spec, _blueprint(spec.name, arguments))
+    arguments = {**arguments, "img_size": image_px, "num_classes": 0}
+    if file is None:
+        vit = _from_hub(spec.name, arguments)
+    else:
+        vit = _from_file(spec.name, arguments, file, path)
+    preprocessing = _preprocessing(vit, image_px, None if file is None else file.card)
+    fingerprint = _fingerprint(vit, preprocessing, spec.feature_blocks)
+    return _take_apart(vit, spec, preprocessing, fingerprint)
+
+
+def _spec_of_card(spec: BackboneSpec, card: WeightsCard) -> BackboneSpec:
+    """The card knows better than ALFAMIX_BACKBONE what is in its file."""
+    LOG.info("the weights file's card says %s: ALFAMIX_BACKBONE is not used", card.model)
+    return replace(spec, name=card.model, image_px=spec.image_px or card.image_px)
+
+
+def _blueprint(name: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
+    """The network without storage for its weights: to check sizes before anything is downloaded."""
+    if not name.startswith(SOURCE_PREFIXES):
+        _check_name(name)
+    try:
+        with torch.device("meta"):
+            model = timm.create_model(name, pretrained=False, **arguments)
+    except OSError as error:
+        raise WeightsError(
+            f"the description of {name} cannot be had ({error}); {REMEDIES}"
+        ) from error
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise WeightsError(f"timm cannot build {name} with {dict(arguments)}: {error}") from error
+    if not isinstance(model, VIT_CLASSES) or model.cls_token is None:
+        raise WeightsError(
+            f"{name} is a {type(model).__name__}; needed is a ViT with a CLS token, such as "
+            f"vit_small_patch16_224.dino"
+        )
+    if getattr(model, "rope_mixed", False):
+        raise WeightsError(
+            f"{name} has position embeddings of its own in each block: not supported"
+        )
+    return model
+
+
+def _check_name(name: str) -> None:
+    base, _, tag = name.partition(".")
+    known = timm.list_models(f"{base}*", pretrained=True, include_tags=True)
+    if timm.is_model(base) and (not tag or name in known):
+        return
+    candidates = timm.list_models("*vit*", pretrained=True) + timm.list_models("*vit*")
+    near = difflib.get_close_matches(name, candidates, n=4, cutoff=0.5)
+    hint = f"; near names: {', '.join(near)}" if near else ""
+    raise WeightsError(f"timm {timm.__version__} knows no model {name!r}{hint}")
+
+
+def _check_input(spec: BackboneSpec, blueprint: torch.nn.Module) -> int:
+    """The input side, after checking it and feature_blocks against the network."""
+    depth = len(blueprint.blocks)
+    if not 1 <= spec.feature_blocks <= depth:
+        raise SettingsError(
+            f"ALFAMIX_FEATURE_BLOCKS is {spec.feature_blocks}; {spec.name} has {depth} blocks"
+        )
+    own_px = resolve_data_config(model=blueprint)["input_size"][-1]
+    image_px = own_px if spec.image_px is None else spec.image_px
+    patch_px = blueprint.patch_embed.patch_size[0]
+    if image_px < patch_px or image_px % patch_px:
+        below = max(1, image_px // patch_px) * patch_px
+        raise SettingsError(
+            f"ALFAMIX_IMAGE_PX is {image_px}; {spec.name} needs a multiple of its patch size "
+            f"{patch_px}, such as {below} or {below + patch_px}"
+        )
+    return image_px
+
+
+def _from_hub(name: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
+    try:
+        return timm.create_model(name, pretrained=True, **arguments)
+    except OSError as error:
+        raise WeightsError(f"the weights of {name} cannot be had ({error}); {REMEDIES}") from error
+    except RuntimeError as error:
+        raise WeightsError(f"timm cannot load pre-trained weights for {name}: {error}") from error
+
+
+def _from_file(
+    name: str, arguments: Mapping[str, Any], file: WeightsFile, path: Path
+) -> torch.nn.Module:
+    vit = timm.create_model(name, pretrained=False, **arguments)
+    state = _convert(file.state, vit, name, path)
+    expected = vit.state_dict()
+    differences = _differences(state, expected)
+    if differences:
+        raise WeightsError(f"{path} holds another network than {name}: {differences}")
+    vit.load_state_dict(state)
+    return vit
+
+
+def _convert(
+    state: dict[str, torch.Tensor], vit: torch.nn.Module, name: str, path: Path
+) -> dict[str, torch.Tensor]:
+    """`state` in timm's names, its position grid resampled to the input size.
+
+    The patch size is compared first: timm would resample another one's patches without a word.
+    """
+    patches = state.get("patch_embed.proj.weight")
+    wanted = vit.patch_embed.proj.weight
+    if patches is not None and patches.ndim == 4 and patches.shape != wanted.shape:
+        raise WeightsError(
+            f"{path} holds another network than {name}: patch_embed.proj.weight is "
+            f"{tuple(patches.shape)}, needed is {tuple(wanted.shape)}"
+        )
+    convert = (
+        eva.checkpoint_filter_fn
+        if isinstance(vit, eva.Eva)
+        else vision_transformer.checkpoint_filter_fn
+    )
+    try:
+        return convert(state, vit)
+    except (RuntimeError, KeyError, AssertionError, ValueError) as error:
+        raise WeightsError(f"{path} holds another network than {name}: {error!r}") from error
+
+
+def _differences(state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> str:
+    """What keeps `state` from fitting, in words; empty when it fits."""
+    shapes = [
+        f"{key} is {tuple(state[key].shape)}, needed is {tuple(expected[key].shape)}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape
+    ]
+    parts = [
+        _some("missing", [key for key in expected if key not in state]),
+        _some("too many", [key for key in state if key not in expected]),
+        _some("other shapes", shapes),
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def _some(title: str, items: list[str], shown: int = 3) -> str:
+    if not items:
+        return ""
+    more = f" and {len(items) - shown} more" if len(items) > shown else ""
+    return f"{title}: {', '.join(items[:shown])}{more}"
+
+
+def _preprocessing(vit: torch.nn.Module, image_px: int, card: WeightsCard | None) -> Preprocessing:
+    config = resolve_data_config(model=vit)
+    return Preprocessing(
+        image_px=image_px,
+        mean=(card and card.mean) or tuple(config["mean"]),
+        std=(card and card.std) or tuple(config["std"]),
+        interpolation=(card and card.interpolation) or config["interpolation"],
+    )
+
+
+def _take_apart(
+    vit: torch.nn.Module, spec: BackboneSpec, preprocessing: Preprocessing, fingerprint: str
+) -> Backbone:
+    """Without blocks and norm, timm's own `forward_features` is the stem."""
+    vit = vit.eval().requires_grad_(False)
+    blocks, norm = vit.blocks, vit.norm
+    if isinstance(norm, torch.nn.Identity):  # models made for average pooling norm after it
+        norm = vit.fc_norm
+    vit.blocks, vit.norm, vit.fc_norm = torch.nn.Sequential(), torch.nn.Identity(), None
+    rope = getattr(vit, "rope", None)
+    arguments = {} if rope is None else {"rope": rope.get_embed(shape=vit.patch_embed.grid_size)}
+    return Backbone(
+        name=spec.name,
+        stem=_Stem(vit),
+        blocks=blocks,
+        norm=norm,
+        block_arguments=arguments,
+        preprocessing=preprocessing,
+        feature_blocks=spec.feature_blocks,
+        fingerprint=fingerprint,
+    )
+
+
+class _Stem(torch.nn.Module):
+    """A ViT without blocks and norm: pixels to tokens."""
+
+    def __init__(self, vit: torch.nn.Module) -> None:
+        super().__init__()
+        self.vit = vit
+        self.embed_dim = vit.embed_dim
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.vit.forward_features(pixels)
+
+
+def _fingerprint(vit: torch.nn.Module, preprocessing: Preprocessing, feature_blocks: int) -> str:
+    """Digest of everything the features depend on.
+
+    The position grid is left out: resampling may differ in the last bit between processors, and
+    MODEL_DIR must survive a move to another machine. All other weights are the file's own.
+    """
+    digest = hashlib.blake2b(repr((preprocessing, feature_blocks)).encode())
+    for key, tensor in sorted(vit.state_dict().items()):
+        if key != "pos_embed":
+            digest.update(key.encode())
+            digest.update(tensor.float().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:FINGERPRINT_LENGTH]

@@ -1,0 +1,137 @@
+"""The ViT cut in two: a frozen trunk, whose activations can be kept, and a tail that trains.
+
+    pixels --trunk--> activations --tail--> embedding z
+
+Where the cut lies follows from `Finetune`:
+
+- `head`: the trunk is the whole ViT, activations are z, the tail is the identity.
+- `blocks:n`: the trunk ends before the last n blocks; the tail is those and the final norm.
+- `full`: the trunk is the identity on pixels; the tail is the whole ViT.
+
+The embedding is that of the ALFA-Mix authors and of DINO's linear evaluation: the CLS tokens of the
+last F blocks, each through the final norm, concatenated.
+
+Legend: B images, T tokens (CLS first), C width of a token, F feature blocks, D = F C,
+X CLS tokens that the trunk hands on besides its last tokens.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from backend.errors import SettingsError
+from backend.vision.finetune import Finetune
+from backend.vision.network import Backbone
+from backend.vision.preprocessing import Normalize
+
+
+@dataclass(frozen=True)
+class Split:
+    """Trunk and pre-trained tail of one backbone, both frozen.
+
+    activation_shape: shape of one image's activations.
+    activation_dtype: what they are stored and handed on as; float16 halves `blocks:n`.
+    """
+
+    finetune: Finetune
+    trunk: nn.Module
+    tail: nn.Module
+    activation_shape: tuple[int, ...]
+    activation_dtype: torch.dtype
+
+    def new_tail(self) -> nn.Module:
+        """A copy of the pre-trained tail that may be trained."""
+        return copy.deepcopy(self.tail).requires_grad_(True)
+
+
+def split_backbone(backbone: Backbone, finetune: Finetune, device: torch.device) -> Split:
+    """The backbone cut where `finetune` says, on `device`. Splits share the backbone's weights.
+
+    Raises:
+        SettingsError: more blocks are to train than there are.
+    """
+    depth = len(backbone.blocks)
+    if not finetune.is_full and finetune.blocks > depth:
+        raise SettingsError(
+            f"ALFAMIX_FINETUNE is {finetune.text}; {backbone.name} has {depth} blocks"
+        )
+    if finetune.is_head or finetune.is_full:
+        whole = nn.Sequential(Trunk(backbone, depth), Tail(backbone, depth))
+        trunk, tail = (whole, nn.Identity()) if finetune.is_head else (nn.Identity(), whole)
+        dtype = torch.float32 if finetune.is_head else torch.uint8
+    else:
+        cut = depth - finetune.blocks
+        trunk, tail, dtype = Trunk(backbone, cut), Tail(backbone, cut), torch.float16
+    trunk, tail = (part.eval().requires_grad_(False).to(device) for part in (trunk, tail))
+    shape = _activation_shape(trunk, backbone.preprocessing.image_px, device)
+    return Split(finetune, trunk, tail, shape, dtype)
+
+
+def _activation_shape(trunk: nn.Module, image_px: int, device: torch.device) -> tuple[int, ...]:
+    pixels = torch.zeros(1, 3, image_px, image_px, dtype=torch.uint8, device=device)
+    with torch.inference_mode():
+        return tuple(trunk(pixels).shape[1:])
+
+
+class Trunk(nn.Module):
+    """Pixels (B, 3, px, px) uint8 to packed activations (B, X + T, C).
+
+    Packed are the CLS tokens after each feature block before `cut`, oldest first, except the
+    newest, which is the first of the T tokens that follow.
+    """
+
+    def __init__(self, backbone: Backbone, cut: int) -> None:
+        super().__init__()
+        self.normalize = Normalize(backbone.preprocessing)
+        self.stem = backbone.stem
+        first_feature = len(backbone.blocks) - backbone.feature_blocks
+        self.blocks = _Blocks(backbone, 0, cut, first_feature)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        tokens, features = self.blocks(self.stem(self.normalize(pixels)))
+        return torch.cat([*(cls.unsqueeze(1) for cls in features[:-1]), tokens], dim=1)
+
+
+class Tail(nn.Module):
+    """Packed activations (B, X + T, C) of `Trunk(backbone, cut)` to embeddings (B, D) float32."""
+
+    def __init__(self, backbone: Backbone, cut: int) -> None:
+        super().__init__()
+        depth = len(backbone.blocks)
+        first_feature = depth - backbone.feature_blocks
+        self.features_before = max(0, cut - first_feature)
+        self.blocks = _Blocks(backbone, cut, depth, first_feature)
+        self.norm = backbone.norm
+
+    def forward(self, packed: torch.Tensor) -> torch.Tensor:
+        extra = max(0, self.features_before - 1)
+        before = [packed[:, i] for i in range(self.features_before)]
+        _, features = self.blocks(packed[:, extra:].float())
+        cls = torch.stack([*(token.float() for token in before), *features], dim=1)
+        return self.norm(cls).flatten(1).float()
+
+
+class _Blocks(nn.Module):
+    """Blocks start to stop (exclusive) of the backbone, noting CLS tokens from `first_feature` on.
+
+    (B, T, C) tokens to (B, T, C) tokens and a list of (B, C), one for each feature block.
+    """
+
+    def __init__(self, backbone: Backbone, start: int, stop: int, first_feature: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(backbone.blocks[start:stop])
+        self.first_feature = first_feature - start
+        self.argument_names = tuple(backbone.block_arguments)
+        for name, value in backbone.block_arguments.items():
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        arguments = {name: getattr(self, name) for name in self.argument_names}
+        features = []
+        for number, block in enumerate(self.blocks):
+            tokens = block(tokens, **arguments)
+            if number >= self.first_feature:
+                features.append(tokens[:, 0])
+        return tokens, features

@@ -1,0 +1,134 @@
+"""Fine-tuning: cross-entropy on all labels until the network knows them.
+
+As in the ALFA-Mix paper: Adam, batches of 64, no validation set (labels are too few to spare any),
+until training accuracy passes 99 %. Every round starts again from the pre-trained weights.
+
+Legend: L labeled images, K classes, D embedding.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from backend.vision.device import autocast
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total). It may raise to stop the work."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Defaults: the paper's, but `block_lr`, which it leaves open.
+
+    head_lr: Adam's step for the linear head.
+    block_lr: Adam's step for the ViT's own weights.
+    stop_accuracy: training ends after the first epoch above this.
+    """
+
+    epoch_limit: int = 60
+    batch_size: int = 64
+    head_lr: float = 1e-3
+    block_lr: float = 5e-5
+    stop_accuracy: float = 0.99
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """How training ended.
+
+    train_accuracy, loss: means over the last epoch, each batch taken before its own step.
+    """
+
+    epochs: int
+    train_accuracy: float
+    loss: float
+    seconds: float
+
+
+class Classifier(nn.Module):
+    """Activations to logits: a trainable tail and a linear head."""
+
+    def __init__(self, tail: nn.Module, head: nn.Linear) -> None:
+        super().__init__()
+        self.tail = tail
+        self.head = head
+
+    def forward(self, activations: torch.Tensor) -> torch.Tensor:
+        """(B, ...) activations to (B, K) logits."""
+        return self.head(self.tail(activations))
+
+
+def new_head(embedding_dim: int, class_count: int, generator: torch.Generator) -> nn.Linear:
+    """A linear head, (D) to (K), with torch's default initialization drawn from `generator`."""
+    head = nn.Linear(embedding_dim, class_count)
+    bound = embedding_dim**-0.5
+    with torch.no_grad():
+        head.weight.uniform_(-bound, bound, generator=generator)
+        head.bias.zero_()
+    return head
+
+
+def train(
+    classifier: Classifier,
+    activations: torch.Tensor,
+    labels: torch.Tensor,
+    config: TrainingConfig,
+    generator: torch.Generator,
+    on_progress: Progress,
+) -> TrainingOutcome:
+    """Fit `classifier` in place and say how it ended.
+
+    The modules stay in evaluation mode: labels are few, and dropout would draw from torch's global
+    generator. On one thread, equal arguments give equal weights.
+
+    Args:
+        activations: (L, ...) of the split's trunk, in its storage dtype, on the CPU.
+        labels: (L,) int64 class numbers.
+        generator: draws the order of the batches.
+        on_progress: called with (epochs done, epoch_limit) after each epoch.
+    """
+    started = time.monotonic()
+    optimizer = _adam(classifier, config)
+    accuracy, loss, epoch = 0.0, float("inf"), 0
+    while epoch < config.epoch_limit and accuracy <= config.stop_accuracy:
+        order = torch.randperm(len(labels), generator=generator)
+        batches = order.split(config.batch_size)
+        accuracy, loss = _epoch(classifier, optimizer, activations, labels, batches)
+        epoch += 1
+        on_progress(epoch, config.epoch_limit)
+    return TrainingOutcome(epoch, accuracy, loss, time.monotonic() - started)
+
+
+def _adam(classifier: Classifier, config: TrainingConfig) -> torch.optim.Adam:
+    groups = [
+        {"params": list(classifier.head.parameters()), "lr": config.head_lr},
+        {"params": list(classifier.tail.parameters()), "lr": config.block_lr},
+    ]
+    return torch.optim.Adam([group for group in groups if group["params"]])
+
+
+def _epoch(
+    classifier: Classifier,
+    optimizer: torch.optim.Optimizer,
+    activations: torch.Tensor,
+    labels: torch.Tensor,
+    batches: tuple[torch.Tensor, ...],
+) -> tuple[float, float]:
+    """One pass over all batches; returns (accuracy, mean loss)."""
+    device = classifier.head.weight.device
+    correct, total_loss = 0, 0.0
+    for rows in batches:
+        batch, wanted = activations[rows].to(device), labels[rows].to(device)
+        with autocast(device):
+            logits = classifier(batch).float()
+        loss = functional.cross_entropy(logits, wanted)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        correct += int((logits.argmax(dim=1) == wanted).sum())
+        total_loss += loss.item() * len(rows)
+    return correct / len(labels), total_loss / len(labels)
