@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 
-GRACE_S = 15.0
+# Longer than `serve` gives its own children.
+GRACE_S = 30.0
 
 
 def run(command: list[str]) -> int:

@@ -32,7 +32,7 @@ class LabelStudioServer:
         self.url = url
         self.admin = admin
         self.document_root = document_root
-        self._child = child
+        self.child = child
 
     @classmethod
     def start(
@@ -74,13 +74,13 @@ class LabelStudioServer:
         return self.admin.token
 
     @property
-    def running(self) -> bool:
-        """Whether Label Studio has not ended."""
-        return self._child.running
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self.url.rpartition(":")[2])
 
     def stop(self) -> None:
         """End Label Studio; returns when it is gone."""
-        self._child.stop()
+        self.child.stop()
 
     def __enter__(self) -> LabelStudioServer:
         return self

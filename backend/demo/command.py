@@ -1,0 +1,127 @@
+"""`python -m backend demo`: Label Studio, the backend and a sample project, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import webbrowser
+from pathlib import Path
+
+from backend.demo.annotate import Annotator, annotator_account, label_together
+from backend.demo.api import Api
+from backend.demo.bring_up import Demo, DemoOptions, running_demo
+from backend.demo.rounds_report import RoundsReport
+from backend.demo.state import BACKEND_PORT, LABEL_STUDIO_PORT
+
+LABEL_STUDIO_VENV = ".venv-label-studio"
+READY = """
+  Label Studio  {url}
+  user          {email}
+  password      {password}
+  backend       {backend}/status
+
+Sign in, press "Label All Tasks", and label; the queue follows. Ctrl-C ends everything but the
+folder {folder}, where the next start goes on.
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the demo until Ctrl-C or SIGTERM, or with --exit until the rounds are done."""
+    arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with running_demo(_options(arguments), os.environ, _say) as demo:
+            _introduce(demo, open_browser=arguments.browser and sys.stdout.isatty())
+            _run_rounds(demo, arguments)
+    except KeyboardInterrupt:
+        _say(f"\nEnded; {arguments.folder} stays.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m backend demo", description=__doc__)
+    add = parser.add_argument
+    add("--folder", type=Path, default=Path("demo"), help="everything the demo keeps (%(default)s)")
+    add(
+        "--dataset",
+        type=Path,
+        default=os.environ.get("DATASET") or None,
+        help="folder of class folders with images; default: $DATASET, else scikit-learn's digits",
+    )
+    add("--annotate", type=int, default=0, metavar="N", help="let N simulated annotators label")
+    add("--rounds", type=int, default=5, metavar="R", help="batches they label (%(default)s)")
+    add("--exit", action="store_true", help="end after these rounds instead of at Ctrl-C")
+    add("--no-browser", dest="browser", action="store_false", help="open no browser window")
+    add("--port", type=int, help=f"Label Studio's port ({LABEL_STUDIO_PORT}, or a free one)")
+    add("--backend-port", type=int, help=f"the backend's port ({BACKEND_PORT}, or a free one)")
+    add(
+        "--label-studio-venv",
+        type=Path,
+        default=Path(os.environ.get("LABEL_STUDIO_VENV", LABEL_STUDIO_VENV)),
+        help="virtual environment that Label Studio is installed in (%(default)s)",
+    )
+    return parser
+
+
+def _options(arguments: argparse.Namespace) -> DemoOptions:
+    return DemoOptions(
+        folder=arguments.folder,
+        dataset=arguments.dataset,
+        label_studio_venv=arguments.label_studio_venv,
+        label_studio_port=arguments.port,
+        backend_port=arguments.backend_port,
+    )
+
+
+def _introduce(demo: Demo, *, open_browser: bool) -> None:
+    admin = demo.label_studio.admin
+    _say(
+        READY.format(
+            url=demo.project_url,
+            email=admin.email,
+            password=admin.password,
+            backend=demo.backend.url,
+            folder=demo.folder.path,
+        )
+    )
+    has_screen = sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()
+    if open_browser and has_screen:
+        webbrowser.open(demo.project_url)
+
+
+def _run_rounds(demo: Demo, arguments: argparse.Namespace) -> None:
+    """Print a line per round; with --annotate label the first batches, then follow a person's."""
+    report = RoundsReport(demo.backend, demo.project_id, demo.held_out)
+    annotators = _annotators(demo, arguments.annotate)
+    rounds_left = arguments.rounds if annotators else 0
+    published = None
+    while True:
+        status = report.wait_for_round(published, demo.check)
+        report.print_round(status)
+        published = status.round
+        if rounds_left == 0 or status.phase == "pool-empty":
+            if arguments.exit:
+                return
+            annotators = []
+        if annotators:
+            label_together(annotators, _open_tasks(demo.api, status.batch))
+            rounds_left -= 1
+
+
+def _annotators(demo: Demo, count: int) -> list[Annotator]:
+    password = demo.label_studio.admin.password
+    accounts = [annotator_account(demo.api, number + 1, password) for number in range(count)]
+    apis = [Api(demo.label_studio.url, account.token) for account in accounts]
+    return [Annotator(api, demo.project_id, demo.true_class) for api in apis]
+
+
+def _open_tasks(api: Api, task_ids: tuple[int, ...]) -> int:
+    """How many of these tasks nobody labeled yet."""
+    tasks = [api.call("GET", f"/api/tasks/{task_id}/") for task_id in task_ids]
+    return sum(not task["is_labeled"] for task in tasks)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
