@@ -1,7 +1,7 @@
 """Every setting of the backend, read from the environment once and validated at start.
 
-One field per setting; its metadata holds the variable's name, the text of the README's table and the
-function that turns the text of the environment into a value.
+One field per setting; its metadata holds the variable's name, the text of the README's table and
+the function that turns the text of the environment into a value.
 """
 
 from __future__ import annotations

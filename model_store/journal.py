@@ -49,7 +49,7 @@ class ProjectState:
     webhook_id: int | None
     last_error: str | None
     last_error_at: float | None
-    moved_on_at: float | None
+    batch_progress_at: float
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,13 @@ class Journal:
     def project(self, key: str) -> ProjectState | None:
         """One project, or None where it was never heard of."""
         return self._first(ProjectState, sa.select(project).where(project.c.key == key))
+
+    def key_of(self, project: str) -> str | None:
+        """The key of a project named by its key or by its bare id; None where it is unknown."""
+        if "." in project or not project.isdigit():
+            return project or None
+        found = [state.key for state in self.projects() if state.project_id == int(project)]
+        return max(found, key=lambda key: int(key.split(".", 1)[1]), default=None)
 
     def update_project(self, key: str, **values: Any) -> None:
         """Set columns of one project."""

@@ -51,7 +51,7 @@ project = sa.Table(
     sa.Column("webhook_id", sa.Integer),
     sa.Column("last_error", sa.Text),
     sa.Column("last_error_at", sa.Float),
-    sa.Column("moved_on_at", sa.Float),
+    _time("batch_progress_at"),
 )
 
 round_ = sa.Table(

@@ -71,7 +71,7 @@ def _image_uri(data: Mapping[str, Any], field: str) -> tuple[str | None, str | N
     if isinstance(uri, str) and uri.strip():
         return uri, None
     if field in data:
-        found = f"the task data's {field!r} holds {str(uri)[:60]!r}"
+        found = f"the task data's {field!r} holds {repr(uri)[:60]}"
     else:
         found = f"the task data has no {field!r}, only {sorted(data)[:10]}"
     return None, f"{found}; the label config's <Image> needs an image's address there"

@@ -31,7 +31,7 @@ TASK_FIELDS = "id,data,is_labeled,annotations,cancelled_annotations"
 
 @dataclass(frozen=True)
 class Project:
-    """What the backend reads of a project; `counters` changes when tasks come, go or are done."""
+    """What the backend reads of a project."""
 
     id: int
     key: str
@@ -39,7 +39,16 @@ class Project:
     label_config: str
     sampling: str
     model_version: str
-    counters: str
+    task_count: int
+    labeled_count: int
+    annotation_count: int
+    skipped_count: int
+
+    @property
+    def counters(self) -> str:
+        """A text that changes when tasks come, go, or are annotated or skipped."""
+        counts = (self.task_count, self.labeled_count, self.annotation_count, self.skipped_count)
+        return "/".join(map(str, counts))
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,10 @@ class LabelStudioClient:
         headers = self._call(self._sdk._client_wrapper.get_headers)
         return {"Authorization": headers["Authorization"]}
 
+    def check(self) -> None:
+        """Return where Label Studio answers and accepts the token; raise where not."""
+        self._call(lambda: self._sdk.users.whoami(request_options=self._options))
+
     # Projects
 
     def project(self, project_id: int) -> Project | None:
@@ -101,8 +114,10 @@ class LabelStudioClient:
             label_config=found.label_config or "",
             sampling=_plain(found.sampling),
             model_version=found.model_version or "",
-            counters=f"{found.task_number}/{found.finished_task_number}/"
-            f"{found.total_annotations_number}/{found.skipped_annotations_number}",
+            task_count=found.task_number or 0,
+            labeled_count=found.finished_task_number or 0,
+            annotation_count=found.total_annotations_number or 0,
+            skipped_count=found.skipped_annotations_number or 0,
         )
 
     def update_project(self, project_id: int, **values: Any) -> None:

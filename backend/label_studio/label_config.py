@@ -96,7 +96,7 @@ def _data_field(image: ImageTag) -> str:
     if "valueList" in image.attr:
         value = image.attr["valueList"]
         raise LabelConfigError(
-            f'found <Image name="{image.name}" valueList="{value}">, several images a task; {NEEDED}'
+            f'found <Image name="{image.name}" valueList="{value}">, several images; {NEEDED}'
         )
     if not value.startswith("$") or len(value) < 2:
         raise LabelConfigError(f'found <Image name="{image.name}" value="{value}">; {NEEDED}')

@@ -21,7 +21,7 @@ CLUSTERS_A_ROUND = 100_000
 
 @dataclass(frozen=True)
 class Priority:
-    """One task's place in the queue: ascending `score` is first, `cluster` as Label Studio sees it."""
+    """One task's place in the queue: ascending `score` is first; `cluster` is a cluster_id."""
 
     task_id: int
     score: float

@@ -1,0 +1,63 @@
+"""The folder of one project below MODEL_DIR, and the tables that its rounds leave there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from backend.errors import StoreError
+from model_store.files import write_atomically
+
+
+def host_folder(model_dir: Path, label_studio_url: str) -> Path:
+    """The folder of one Label Studio: its host, port and path, in characters every disk takes."""
+    parts = urlsplit(label_studio_url)
+    name = (parts.netloc.rpartition("@")[2] + parts.path).strip("/")
+    return model_dir / "".join(sign if sign.isalnum() or sign in ".-" else "_" for sign in name)
+
+
+@dataclass(frozen=True)
+class ProjectFolder:
+    """Where one project's embeddings, activations, checkpoints and rounds lie."""
+
+    path: Path
+
+    @property
+    def embeddings(self) -> Path:
+        return self.path / "embeddings"
+
+    @property
+    def activations(self) -> Path:
+        return self.path / "activations"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def tasks_file(self, number: int) -> Path:
+        """The tasks of a round as they were when it began."""
+        return self.path / "rounds" / f"{number:05d}-tasks.parquet"
+
+    def scores_file(self, number: int) -> Path:
+        """The class and probability that a round's network gives each image."""
+        return self.path / "rounds" / f"{number:05d}-scores.parquet"
+
+
+def write_table(path: Path, columns: Mapping[str, np.ndarray | list]) -> None:
+    """Write columns of equal length as one Parquet file, whole or not at all."""
+    table = pa.table(dict(columns))
+    write_atomically(path, lambda temporary: pq.write_table(table, temporary))
+
+
+def read_table(path: Path) -> pa.Table:
+    """A table that `write_table` wrote. StoreError: missing or damaged."""
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{path} is missing or damaged: {error}") from error

@@ -1,0 +1,71 @@
+"""Settings: every variable validated at start, and the README's table made from them."""
+
+from pathlib import Path
+
+import pytest
+
+from backend.errors import SettingsError
+from backend.settings import Settings
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def test_settings_are_the_documented_defaults_when_nothing_is_set():
+    settings = Settings.from_environ({})
+    assert settings.backbone == "vit_small_patch16_224.dino"
+    assert (settings.port, settings.epsilon, settings.feature_blocks) == (9090, 0.2, 4)
+    assert settings.finetune == "blocks:2"
+    assert settings.budget is None
+
+
+def test_settings_are_parsed_when_they_are_set():
+    environ = {
+        "LABEL_STUDIO_URL": "https://labels.example.com/label-studio/",
+        "ALFAMIX_BUDGET": "25",
+        "ALFAMIX_IMAGE_PX": "112",
+        "PORT": "8000",
+    }
+    settings = Settings.from_environ(environ)
+    assert settings.label_studio_url == "https://labels.example.com/label-studio"
+    assert (settings.budget, settings.image_px, settings.port) == (25, 112, 8000)
+
+
+def test_settings_are_defaults_when_variables_are_empty():
+    assert Settings.from_environ({"ALFAMIX_BUDGET": " ", "PORT": ""}) == Settings()
+
+
+def test_settings_raise_when_an_alfamix_name_is_unknown():
+    with pytest.raises(SettingsError, match=r"ALFAMIX_BUGDET .*did you mean ALFAMIX_BUDGET"):
+        Settings.from_environ({"ALFAMIX_BUGDET": "5"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "needed"),
+    [
+        ("PORT", "web", "whole number from 1 to 65535"),
+        ("PORT", "70000", "whole number from 1 to 65535"),
+        ("LABEL_STUDIO_URL", "localhost:8080", "a URL such as"),
+        ("ALFAMIX_FINETUNE", "blocks", "head, full, or blocks:n"),
+        ("ALFAMIX_BUDGET", "0", "whole number from 1"),
+        ("ALFAMIX_EPSILON", "nan", "a number from"),
+        ("ALFAMIX_EPSILON", "-1", "a number from"),
+        ("ALFAMIX_BACKBONE_WEIGHTS", "/no/such/file.pth", "a file that exists"),
+        ("ALFAMIX_DEVICE", "tpu", "auto, cpu"),
+        ("LOG_LEVEL", "loud", "one of DEBUG"),
+    ],
+)
+def test_settings_name_variable_value_and_need_when_a_value_is_wrong(variable, value, needed):
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environ({variable: value})
+    assert variable in str(caught.value)
+    assert value in str(caught.value)
+    assert needed in str(caught.value)
+
+
+def test_settings_raise_when_a_user_has_no_password():
+    with pytest.raises(SettingsError, match="set both or neither"):
+        Settings.from_environ({"BASIC_AUTH_USER": "label-studio"})
+
+
+def test_readme_table_is_the_one_of_the_code():
+    assert Settings.markdown_table() in README.read_text()
