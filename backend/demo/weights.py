@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 import httpx
@@ -22,7 +21,7 @@ def backbone_settings(environ: Mapping[str, str]) -> tuple[dict[str, str], str]:
     """
     if any(environ.get(name) for name in ("ALFAMIX_BACKBONE", "ALFAMIX_BACKBONE_WEIGHTS")):
         return {}, environ.get("ALFAMIX_BACKBONE") or f"{Settings.backbone}, your weights"
-    if _is_cached(Settings.backbone) or _is_within_reach(Settings.backbone):
+    if _is_cached(Settings.backbone) or _is_within_reach(Settings.backbone, environ):
         return {"ALFAMIX_IMAGE_PX": str(IMAGE_PX)}, f"{Settings.backbone} at {IMAGE_PX} px"
     line = (
         "the small bundled network: the hub is out of reach. For the DINO ViT-S set "
@@ -37,8 +36,8 @@ def _is_cached(name: str) -> bool:
     return isinstance(try_to_load_from_cache(f"timm/{name}", "model.safetensors"), str)
 
 
-def _is_within_reach(name: str) -> bool:
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+def _is_within_reach(name: str, environ: Mapping[str, str]) -> bool:
+    endpoint = environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     url = f"{endpoint}/timm/{name}/resolve/main/model.safetensors"
     try:
         # The file itself lies behind a redirect to another host, which must be reached as well.
