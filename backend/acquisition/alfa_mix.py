@@ -1,13 +1,19 @@
-"""ALFA-Mix: label the rows whose prediction a small mix with labeled features flips.
+"""alfa-mix: the rows whose prediction a small mix with labeled features flips.
 
 Idea. Mix each unlabeled embedding with the anchor (mean embedding) of every class; rows whose
 predicted class flips under a small, loss-maximizing mix are the candidates. k-means with B clusters
 on the candidates' unit-length embeddings; the row nearest each center is labeled.
 
-Source. Parvaneh et al., "Active Learning by Feature Mixing", CVPR 2022: mix Eq. 1, candidates
-Eq. 6, closed form Eq. 5, clustering Section 3.4; epsilon's scale and growth from the authors' code.
+Source. Parvaneh et al., "Active Learning by Feature Mixing", CVPR 2022: mix Eq. 1, loss-maximizing
+alpha Eq. 4, its closed form Eq. 5, candidates Eq. 6, clustering Section 3.4; epsilon's scale and
+growth from the authors' code.
 
-Cost. One N x D x (K + A) product for the search, then k-means on the candidates.
+Three ways to choose alpha, by their names: `closed_form` (Eq. 5, which solves a bound on
+alpha (z* - z)), `exact` (the maximum of Eq. 4 as it stands, which bounds alpha) and `learned`
+(gradient ascent). `fixed` is the paper's ablation: one random alpha for all.
+
+Cost. closed_form with a linear head: one N x D x (K + A) product. exact: A of them. learned, and
+any other head: as many forward and backward passes for each epsilon step. Then k-means.
 Needs. A head, labels of at least two classes.
 
 Deviations.
@@ -16,6 +22,7 @@ Deviations.
 - With B candidates or fewer the authors fill up at random; here the next smallest critical epsilon
   does, and so it does for a cluster that repeated rows leave empty.
 - The batch is ranked: larger cluster first, then smaller critical epsilon, then smaller task id.
+- A class without labels has no anchor.
 
 Shapes: N pool rows, D embedding, K classes, A anchors, B budget.
 """
@@ -25,50 +32,61 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 
-from backend.acquisition.anchors import class_means
-from backend.acquisition.blocks import unit_rows
+from backend.acquisition.anchors import anchors_of
+from backend.acquisition.blocks import compute_dtype
 from backend.acquisition.contract import Picks, Pool
-from backend.acquisition.heads import LinearHead
-from backend.acquisition.kmeans import kmeans, medoids
+from backend.acquisition.diversify import Candidates, check_diversification, diversify
+from backend.acquisition.heads import Head, LinearHead
+from backend.acquisition.learned_alpha import flips_by_learning
+from backend.acquisition.mixing import (
+    Move,
+    affine_critical_epsilons,
+    closed_form_move,
+    exact_move,
+    fixed_move,
+    flips_by,
+    stepped_critical_epsilons,
+)
+from backend.acquisition.predictions import margins, score_predictions, trained_head
 from backend.acquisition.ray import critical_epsilons
 from backend.errors import AcquisitionError
 
+ALPHAS = ("closed_form", "exact", "learned", "fixed")
 
-def pick(pool: Pool, budget: int, generator: np.random.Generator, *, epsilon: float = 0.2) -> Picks:
+
+def pick(
+    pool: Pool,
+    budget: int,
+    generator: np.random.Generator,
+    *,
+    epsilon: float = 0.2,
+    alpha: str = "closed_form",
+    anchors: str = "class-means",
+    diversify_by: str = "kmeans",
+) -> Picks:
     """Return the batch; `epsilon` is both the first cap and its step.
 
+    `informativeness` is the critical epsilon: the smaller, the more informative.
+
     Raises:
-        AcquisitionError: no head, fewer than two labeled classes, epsilon not above 0.
+        AcquisitionError: no head, fewer than two labeled classes, an unknown or impossible option.
     """
-    require_two_classes(pool)
+    head = _head_of_two_classes(pool)
     caps = epsilon_caps(epsilon)
-    critical = _critical_epsilons(pool)
-    cap = final_cap(critical, caps, budget)
-    candidates = np.flatnonzero(critical < cap)
-    order = np.lexsort((pool.ids, critical))
-    statistics = {"n_candidates": len(candidates), "epsilon": cap, "n_anchors": _anchor_count(pool)}
-    if len(candidates) <= budget:
-        return Picks(
-            rows=order[:budget], order=critical, informativeness=critical, statistics=statistics
-        )
-    rows, centers = _cluster(pool, candidates, critical, order, budget, generator)
-    return Picks(rows, centers, candidates, critical, critical, statistics)
-
-
-def require_two_classes(pool: Pool) -> None:
-    """Raise AcquisitionError unless there is a head and labels of two classes."""
-    if pool.head is None:
-        raise AcquisitionError("ALFA-Mix needs a trained head; the pool has none")
-    if _anchor_count(pool) < 2:
-        raise AcquisitionError(
-            f"ALFA-Mix needs labels of at least two classes; found {len(pool.labels)} labels "
-            f"of {_anchor_count(pool)} classes"
-        )
-
-
-def _anchor_count(pool: Pool) -> int:
-    return len(np.unique(pool.labels))
+    move = _move_of(alpha, pool, generator)
+    check_diversification(diversify_by, move)
+    targets = anchors_of(pool, anchors, generator)
+    found = _search(pool, head, targets, alpha, move, caps, budget)
+    picks = diversify(diversify_by, pool, found, budget, generator)
+    return picks.with_statistics(
+        informativeness=found.critical,
+        n_candidates=len(found.rows),
+        n_anchors=len(targets),
+        epsilon=found.epsilon,
+        alpha=alpha,
+    )
 
 
 def epsilon_caps(epsilon: float) -> np.ndarray:
@@ -81,33 +99,63 @@ def epsilon_caps(epsilon: float) -> np.ndarray:
 
 def final_cap(critical: np.ndarray, caps: np.ndarray, budget: int) -> float:
     """Return the first cap with more than `budget` candidates, else the last."""
-    counts = np.searchsorted(np.sort(critical), caps, side="left")
+    counts = np.searchsorted(np.sort(critical), caps, side="right")
     enough = np.flatnonzero(counts > budget)
     return float(caps[enough[0]] if len(enough) else caps[-1])
 
 
-def _critical_epsilons(pool: Pool) -> np.ndarray:
-    anchors = class_means(pool.labeled_embeddings, pool.labels)
-    if not isinstance(pool.head, LinearHead):
-        raise AcquisitionError("ALFA-Mix takes a LinearHead; found " + type(pool.head).__name__)
-    return critical_epsilons(pool.embeddings, anchors, pool.head)
+def _head_of_two_classes(pool: Pool) -> Head:
+    head = trained_head(pool, "alfa-mix")
+    seen = len(np.unique(pool.labels))
+    if seen < 2:
+        raise AcquisitionError(
+            f"alfa-mix needs labels of at least two classes; "
+            f"found {len(pool.labels)} labels of {seen} classes"
+        )
+    return head
 
 
-def _cluster(
+def _move_of(alpha: str, pool: Pool, generator: np.random.Generator) -> Move | None:
+    if alpha == "closed_form":
+        return closed_form_move
+    if alpha == "exact":
+        return exact_move
+    if alpha == "fixed":
+        drawn = generator.random(pool.embeddings.shape[1])
+        return fixed_move(torch.as_tensor(drawn, dtype=compute_dtype(pool.embeddings)))
+    if alpha == "learned":
+        return None
+    raise AcquisitionError(f"alpha must be one of {', '.join(ALPHAS)}; found {alpha!r}")
+
+
+def _search(
     pool: Pool,
-    candidates: np.ndarray,
-    critical: np.ndarray,
-    order: np.ndarray,
+    head: Head,
+    anchors: np.ndarray,
+    alpha: str,
+    move: Move | None,
+    caps: np.ndarray,
     budget: int,
-    generator: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ranked batch `(B,)` and the centers `(B, D)` that its rows stand for."""
-    points = unit_rows(pool.embeddings, candidates)
-    clustering = kmeans(points, budget, generator)
-    clusters, positions = medoids(clustering, pool.ids[candidates])
-    nearest = candidates[positions]
-    rank = np.lexsort((pool.ids[nearest], critical[nearest], -clustering.sizes[clusters]))
-    chosen = nearest[rank]
-    filling = order[~np.isin(order, chosen)][: budget - len(chosen)]
-    centers = [clustering.centers[clusters[rank]], unit_rows(pool.embeddings, filling)]
-    return np.concatenate([chosen, filling]), np.concatenate(centers)
+) -> Candidates:
+    """Return the candidates for the first of `caps` that has more than B of them."""
+    linear = isinstance(head, LinearHead)
+    if linear and alpha == "closed_form":
+        critical = critical_epsilons(pool.embeddings, anchors, head)
+    elif linear and move is not None:
+        critical = affine_critical_epsilons(head, pool.embeddings, anchors, move)
+    else:
+        flips = flips_by_learning(head) if move is None else flips_by(head, move)
+        critical = stepped_critical_epsilons(head, pool.embeddings, anchors, flips, caps, budget)
+    epsilon = final_cap(critical, caps, budget)
+    key = critical
+    if not linear or move is None:
+        key = _rank_by_margin_too(pool, head, critical)
+    return Candidates(np.flatnonzero(critical <= epsilon), critical, key, epsilon, anchors, move)
+
+
+def _rank_by_margin_too(pool: Pool, head: Head, critical: np.ndarray) -> np.ndarray:
+    """Return `(N,)` ranks by critical epsilon, which has few steps, then by margin, then by id."""
+    margin = score_predictions(head, pool.embeddings, margins)
+    rank = np.empty(len(critical))
+    rank[np.lexsort((pool.ids, margin, critical))] = np.arange(len(critical))
+    return rank

@@ -7,7 +7,7 @@ Shape legend of this room: N pool rows, L labeled rows, D embedding, K classes, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -51,3 +51,12 @@ class Picks:
     order: np.ndarray | None = None  # (N,) what fills the reserve after these, smallest first
     informativeness: np.ndarray | None = None
     statistics: Mapping[str, float | int | str] = field(default_factory=dict)
+
+    def with_statistics(
+        self, *, informativeness: np.ndarray | None = None, **more: float | int | str
+    ) -> Picks:
+        """Return the same picks with more said about them."""
+        if informativeness is None:
+            informativeness = self.informativeness
+        statistics = {**self.statistics, **more}
+        return replace(self, statistics=statistics, informativeness=informativeness)

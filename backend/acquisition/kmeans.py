@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse
 
-from backend.acquisition.distances import Nearest, nearest_centers
+from backend.acquisition.distances import Nearest, ProductSpace, nearest_centers
+from backend.acquisition.seeding import d2_sample
 
 ITERATIONS = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Clustering:
-    """Centers and the points' assignment to them; a cluster may be empty when points repeat."""
+    """Centers and the points' assignment; fewer than k clusters where points repeat."""
 
     centers: np.ndarray  # (k, D)
     nearest: Nearest  # (n,)
@@ -36,8 +37,14 @@ class Clustering:
 def kmeans(
     points: np.ndarray, k: int, generator: np.random.Generator, iterations: int = ITERATIONS
 ) -> Clustering:
-    """Return Lloyd's k-means of `points (n, D)` after at most `iterations`, from random points."""
-    centers = points[generator.choice(len(points), size=k, replace=False)]
+    """Return Lloyd's k-means of `points (n, D)` from k-means++ seeds, n >= k >= 1.
+
+    It stops when no point moves, or after `iterations`.
+    """
+    seeds = d2_sample(
+        ProductSpace.euclidean(points), k, int(generator.integers(len(points))), generator
+    )
+    centers = points[seeds]
     nearest = nearest_centers(points, centers)
     for _ in range(iterations):
         centers = _means(points, nearest, centers)
@@ -50,7 +57,7 @@ def kmeans(
 
 
 def _means(points: np.ndarray, nearest: Nearest, centers: np.ndarray) -> np.ndarray:
-    """Return the mean of each cluster; an empty one moves to a point far from its center."""
+    """Return the mean of each cluster; an empty cluster moves to a point far from its center."""
     n, k = len(points), len(centers)
     membership = scipy.sparse.csr_array(
         (np.ones(n, dtype=points.dtype), nearest.center, np.arange(n + 1)), shape=(n, k)
@@ -59,7 +66,7 @@ def _means(points: np.ndarray, nearest: Nearest, centers: np.ndarray) -> np.ndar
     means = (membership.T @ points) / np.maximum(sizes, 1)[:, None].astype(points.dtype)
     empty = np.flatnonzero(sizes == 0)
     if len(empty):
-        farthest = np.argpartition(-nearest.squared_distance, len(empty) - 1)[: len(empty)]
+        farthest = np.argsort(-nearest.squared_distance, kind="stable")[: len(empty)]
         means[empty] = points[farthest]
     return means
 

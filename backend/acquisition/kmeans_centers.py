@@ -1,4 +1,4 @@
-"""k-means centers: one row per cluster of the whole pool; a first batch that needs no label.
+"""kmeans-centers: one row per cluster of the whole pool; a first batch that needs no label.
 
 Idea. Cluster the unit-length embeddings into B clusters and label the row nearest each center, so
 that the batch looks like the pool. Dense regions get more centers; outliers get few.
@@ -12,22 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.acquisition.blocks import unit_rows
+from backend.acquisition.clustering import cluster_candidates
 from backend.acquisition.contract import Picks, Pool
-from backend.acquisition.kmeans import kmeans, medoids
 
 
 def pick(pool: Pool, budget: int, generator: np.random.Generator) -> Picks:
     """Return the rows nearest the centers, largest cluster first."""
-    points = unit_rows(pool.embeddings)
-    clustering = kmeans(points, budget, generator)
-    clusters, nearest = medoids(clustering, pool.ids)
-    rank = np.lexsort((pool.ids[nearest], -clustering.sizes[clusters]))
-    chosen = nearest[rank]
-    rest = np.argsort(pool.ids, kind="stable")
-    filling = rest[~np.isin(rest, chosen)][: budget - len(chosen)]
-    return Picks(
-        rows=np.concatenate([chosen, filling]),
-        centers=np.concatenate([clustering.centers[clusters[rank]], points[filling]]),
-        statistics={"inertia": clustering.inertia},
-    )
+    everything = np.arange(len(pool.ids))
+    return cluster_candidates(pool, everything, np.zeros(len(everything)), budget, generator)

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from backend.acquisition.blocks import compute_dtype, map_rows
 from backend.acquisition.heads import LinearHead
+from backend.acquisition.mixing import first_flip
 
 
 def critical_epsilons(embeddings: np.ndarray, anchors: np.ndarray, head: LinearHead) -> np.ndarray:
@@ -91,6 +92,5 @@ class _Ray:
         slopes = rivals @ self.gram - self.gram[label[:, 0]]
         own_slope = slopes.gather(1, label)
         squared_norm = (rivals * slopes).sum(1) - own_slope[:, 0]
-        rise = slopes.sub_(own_slope)
-        steps = (top - logits).div_(rise).masked_fill_(rise <= self.noise, math.inf)
-        return steps.amin(1) * squared_norm.clamp(min=0).sqrt()
+        steps = first_flip(top - logits, slopes.sub_(own_slope), self.noise)
+        return steps * squared_norm.clamp(min=0).sqrt()

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
-from backend.acquisition import alfa_mix, auto, kmeans_centers
+from backend.acquisition import (
+    alfa_mix,
+    auto,
+    badge,
+    bald,
+    cdal,
+    core_set,
+    deepfool,
+    dropquery,
+    gcnal,
+    kmeans_centers,
+    margin_kmeans,
+    maxherding,
+    probcover,
+    random_rows,
+    typiclust,
+    uherding,
+    uncertainty,
+)
 from backend.acquisition.contract import Picks, Pool, Selection
 from backend.acquisition.reserve import reserve_of
 from backend.acquisition.validation import check_budget, check_options, check_pool
@@ -19,7 +38,28 @@ def _strategies() -> dict[str, Pick]:
     return {
         "auto": auto.pick,
         "alfa-mix": alfa_mix.pick,
+        "alfa-mix-exact": partial(alfa_mix.pick, alpha="exact"),
+        "alfa-mix-learned": partial(alfa_mix.pick, alpha="learned"),
+        # The paper's baselines.
+        "random": random_rows.pick,
+        "entropy": uncertainty.pick_entropy,
+        "bald": bald.pick,
+        "core-set": core_set.pick,
+        "deepfool": deepfool.pick,
+        "gcnal": gcnal.pick,
+        "badge": badge.pick,
+        "cdal": cdal.pick,
+        # In use since.
+        "margin": uncertainty.pick_margin,
+        "margin-kmeans": margin_kmeans.pick,
+        "least-confidence": uncertainty.pick_least_confidence,
+        "dropquery": dropquery.pick,
+        "uherding": uherding.pick,
+        # Need no labels: for a first batch.
+        "maxherding": maxherding.pick,
         "kmeans-centers": kmeans_centers.pick,
+        "typiclust": typiclust.pick,
+        "probcover": probcover.pick,
     }
 
 
