@@ -7,6 +7,7 @@ training and the training itself skip the trunk. `full`: pixels, never kept.
 Legend: N images, B of a batch, A numbers in one image's activations.
 """
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -15,6 +16,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from backend.errors import WeightsError
 from backend.vision.device import autocast
 from backend.vision.embedding import BATCH_SIZE, Loader, pixel_batches
 from backend.vision.preprocessing import Preprocessing
@@ -22,6 +24,7 @@ from backend.vision.split import Split
 
 PART_ROWS = 1024
 PART_BYTES = 64 * 2**20
+IN_MEMORY_BYTES = 2 * 2**30
 
 
 class RowStore(Protocol):
@@ -141,4 +144,23 @@ class ActivationSource:
             return torch.empty(0, *self._split.activation_shape, dtype=self._split.activation_dtype)
         with autocast(self._device):
             activations = self._split.trunk(pixels.to(self._device))
-        return activations.to("cpu", self._split.activation_dtype)
+        stored = activations.to("cpu", self._split.activation_dtype)
+        if stored.is_floating_point() and not stored.isfinite().all():
+            raise WeightsError(
+                f"an activation of the network is {activations.abs().max().item():.3g}, which "
+                f"{stored.dtype} cannot hold; needed is ALFAMIX_FINETUNE=head or full"
+            )
+        return stored
+
+
+def new_rows(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """An empty tensor for all labeled images; a big one lies in a nameless temporary file.
+
+    The kernel then keeps in memory what fits and reads the rest from the disk.
+    """
+    size = prod(shape) * dtype.itemsize
+    if size <= IN_MEMORY_BYTES:
+        return torch.empty(shape, dtype=dtype)
+    with tempfile.TemporaryFile() as file:
+        flat = np.memmap(file, np.uint8, "w+", shape=(size,))
+    return torch.from_numpy(flat).view(dtype).view(shape)

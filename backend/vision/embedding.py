@@ -52,7 +52,8 @@ def pixel_batches(
     """
 
     def pixels(image_key: str) -> torch.Tensor:
-        return preprocessing.pixels(decode_image(load(image_key)))
+        image = decode_image(load(image_key), at_least_px=2 * preprocessing.image_px)
+        return preprocessing.pixels(image)
 
     remaining = iter(image_keys)
     waiting: deque[tuple[str, Future[torch.Tensor]]] = deque()

@@ -95,10 +95,11 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
     elif spec.name == BUNDLED_NAME:
         raise WeightsError(f"{path} carries no card; ALFAMIX_BACKBONE must name its timm model")
     arguments = {} if file is None or file.card is None else file.card.model_arguments
-    image_px = _check_input(spec, _blueprint(spec.name, arguments))
+    blueprint = _blueprint(spec.name, arguments)
+    image_px = _check_input(spec, blueprint)
     arguments = {**arguments, "img_size": image_px, "num_classes": 0}
     if file is None:
-        vit = _from_hub(spec.name, arguments)
+        vit = _from_hub(spec.name, arguments, blueprint.pretrained_cfg)
     else:
         vit = _from_file(spec.name, arguments, file, path)
     preprocessing = _preprocessing(vit, image_px, None if file is None else file.card)
@@ -167,7 +168,14 @@ def _check_input(spec: BackboneSpec, blueprint: torch.nn.Module) -> int:
     return image_px
 
 
-def _from_hub(name: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
+def _from_hub(
+    name: str, arguments: Mapping[str, Any], configuration: Mapping[str, Any]
+) -> torch.nn.Module:
+    if not any(configuration.get(source) for source in ("hf_hub_id", "url", "file")):
+        raise WeightsError(
+            f"timm has no pre-trained weights for {name}; name a model that has some, such as "
+            f"vit_small_patch16_224.dino, or set ALFAMIX_BACKBONE_WEIGHTS to a file"
+        )
     try:
         return timm.create_model(name, pretrained=True, **arguments)
     except OSError as error:
@@ -259,7 +267,7 @@ def _take_apart(
     arguments = {} if rope is None else {"rope": rope.get_embed(shape=vit.patch_embed.grid_size)}
     return Backbone(
         name=spec.name,
-        stem=_Stem(vit),
+        stem=_Stem(vit).eval(),
         blocks=blocks,
         norm=norm,
         block_arguments=arguments,

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from backend.errors import ImageError, WeightsError
-from backend.vision.activations import ActivationSource, Cache, PartWriter, RowStore
+from backend.vision.activations import ActivationSource, Cache, PartWriter, RowStore, new_rows
 from backend.vision.classifier import LinearHead
 from backend.vision.device import autocast, resolve_device
 from backend.vision.embedding import Loader
 from backend.vision.finetune import parse_finetune
 from backend.vision.network import Backbone, BackboneSpec, load_backbone
+from backend.vision.preprocessing import Preprocessing
 from backend.vision.split import Split, split_backbone
 from backend.vision.training import Classifier, Progress, TrainingConfig, new_head, train
 
@@ -141,7 +142,12 @@ class VisionSession:
     @property
     def image_px(self) -> int:
         """Side of the square that images are resized to."""
-        return self._backbone.preprocessing.image_px
+        return self.preprocessing.image_px
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images become pixels."""
+        return self._backbone.preprocessing
 
     def pretrained(self) -> Network:
         """The network as it was pre-trained, without a head."""
@@ -242,9 +248,7 @@ class VisionSession:
         found: list[str] = []
         rows = [np.empty((0, self.embedding_dim), np.float32)]
         unreadable: dict[str, str] = {}
-        source = ActivationSource(
-            network.split, self._backbone.preprocessing, self._device, cache=None
-        )
+        source = ActivationSource(network.split, self.preprocessing, self._device, cache=None)
         for batch in source.batches(image_keys, load):
             found += batch.image_keys
             rows.append(self._run_tail(network, batch.activations))
@@ -262,26 +266,33 @@ class VisionSession:
             version = f"{self._backbone.version}-{split.finetune.text.replace(':', '_')}"
             limit = int(self._config.activation_limit_gib * GIB)
             cache = Cache(stores.activations, version, limit)
-        return ActivationSource(split, self._backbone.preprocessing, self._device, cache)
+        return ActivationSource(split, self.preprocessing, self._device, cache)
 
     def _gather(
         self, labeled: LabeledImages, load: Loader, stores: FeatureStores
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, str]]:
-        """Activations (L, ...) and labels (L,) of the readable images in the order of `labeled`."""
-        row_of = {key: row for row, key in enumerate(labeled.image_keys)}
-        shape = (len(row_of), *self._split.activation_shape)
-        activations = torch.empty(shape, dtype=self._split.activation_dtype)
-        is_readable = torch.zeros(len(row_of), dtype=torch.bool)
+        """Activations (L, ...) and labels (L,) of the readable images in the order of `labeled`.
+
+        One image may be labeled twice (two tasks with the same picture).
+        """
+        rows_of: dict[str, list[int]] = {}
+        for row, key in enumerate(labeled.image_keys):
+            rows_of.setdefault(key, []).append(row)
+        count = len(labeled.image_keys)
+        activations = new_rows((count, *self._split.activation_shape), self._split.activation_dtype)
+        is_readable = torch.zeros(count, dtype=torch.bool)
         unreadable: dict[str, str] = {}
-        for batch in self._source(self._split, stores).batches(labeled.image_keys, load):
-            rows = torch.tensor([row_of[key] for key in batch.image_keys], dtype=torch.int64)
-            activations[rows] = batch.activations
-            is_readable[rows] = True
+        for batch in self._source(self._split, stores).batches(list(rows_of), load):
+            for key, activation in zip(batch.image_keys, batch.activations, strict=True):
+                activations[rows_of[key]] = activation
+                is_readable[rows_of[key]] = True
             unreadable |= batch.unreadable
         if not is_readable.any():
             reason = next(iter(unreadable.values()), "there are no labels")
-            raise ImageError(f"none of {len(row_of)} labeled images can be read: {reason}")
+            raise ImageError(f"none of {count} labeled images can be read: {reason}")
         labels = torch.from_numpy(np.asarray(labeled.labels, np.int64))
+        if is_readable.all():
+            return activations, labels, unreadable
         return activations[is_readable], labels[is_readable], unreadable
 
     def _network(
