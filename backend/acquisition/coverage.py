@@ -90,6 +90,7 @@ class Coverage:
 
     def _initial_level(self, covered: np.ndarray) -> Tensor:
         level = torch.zeros_like(self.weights)
-        for part in torch.as_tensor(covered, dtype=torch.int64).split(BLOCK_ROWS):
-            torch.maximum(level, self._similarities(part).amax(0), out=level)
+        for part in row_blocks(len(covered), BLOCK_ROWS):
+            rows = torch.as_tensor(covered[part])
+            torch.maximum(level, self._similarities(rows).amax(0), out=level)
         return level

@@ -23,12 +23,15 @@ from backend.acquisition.clustering import smallest_first
 from backend.acquisition.contract import Picks, Pool
 from backend.acquisition.heads import Head, LinearHead
 from backend.acquisition.predictions import trained_head
+from backend.errors import AcquisitionError
 
 OVERSHOOT = 1.02  # of Moosavi-Dezfooli et al.: lands beyond the boundary, not on it
 
 
 def pick(pool: Pool, budget: int, generator: np.random.Generator, *, steps: int = 50) -> Picks:
     """Return the rows nearest the boundary; `informativeness` is minus the distance."""
+    if steps < 1:
+        raise AcquisitionError(f"steps must be at least 1; found {steps}")
     head = trained_head(pool, "deepfool")
     if isinstance(head, LinearHead):
         distance = map_rows(pool.embeddings, lambda block: linear_distances(head, block))

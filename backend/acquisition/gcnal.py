@@ -44,6 +44,8 @@ def pick(
     considered: int = 10_000,
 ) -> Picks:
     """Return k-center picks on the trained hidden features of a sample of `considered` rows."""
+    if epochs < 0:
+        raise AcquisitionError(f"epochs must be at least 0; found {epochs}")
     if len(pool.labels) == 0:
         raise AcquisitionError("gcnal needs labeled rows; found none")
     size = min(len(pool.ids), max(considered, budget))

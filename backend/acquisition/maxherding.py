@@ -19,6 +19,7 @@ from backend.acquisition.blocks import unit_rows
 from backend.acquisition.contract import Picks, Pool
 from backend.acquisition.coverage import Coverage, Similarity, rbf
 from backend.acquisition.distances import ProductSpace
+from backend.errors import AcquisitionError
 
 CONSIDERED = 20_000
 
@@ -32,6 +33,8 @@ def pick(
     considered: int = CONSIDERED,
 ) -> Picks:
     """Return the greedy picks; `sigma` is the kernel's width on unit-length embeddings."""
+    if not sigma > 0:
+        raise AcquisitionError(f"sigma must be above 0; found {sigma}")
     rows = considered_rows(pool, budget, considered, generator)
     return herd(pool, rows, budget, rbf(sigma), np.ones(len(rows)))
 

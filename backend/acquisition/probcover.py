@@ -21,6 +21,7 @@ from backend.acquisition.coverage import top_hat
 from backend.acquisition.distances import squared_distances
 from backend.acquisition.kmeans import kmeans
 from backend.acquisition.maxherding import CONSIDERED, considered_rows, herd
+from backend.errors import AcquisitionError
 
 PURITY = 0.95
 PURITY_ROWS = 2_000
@@ -38,6 +39,8 @@ def pick(
     rows = considered_rows(pool, budget, considered, generator)
     if radius is None:
         radius = pure_radius(unit_rows(pool.embeddings, rows), pool.num_classes, generator)
+    if not radius >= 0:
+        raise AcquisitionError(f"radius must be at least 0; found {radius}")
     picks = herd(pool, rows, budget, top_hat(radius), np.ones(len(rows)))
     return picks.with_statistics(radius=radius)
 

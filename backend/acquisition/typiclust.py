@@ -87,5 +87,5 @@ def mean_neighbor_distance(points: np.ndarray, among: np.ndarray, size: int) -> 
     for rows in row_blocks(len(points)):
         squared = squared_distances(torch.from_numpy(points[rows]), target)
         nearest = squared.topk(wanted, largest=False).values.sqrt()
-        distance[rows] = nearest.sum(1) / max(1, wanted - 1)  # itself adds 0
+        distance[rows] = nearest.sum(1).numpy() / max(1, wanted - 1)  # itself adds 0
     return distance

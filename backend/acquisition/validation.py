@@ -86,7 +86,10 @@ def _check_labels(pool: Pool) -> None:
 
 
 def _check_head(pool: Pool, columns: int) -> None:
+    if pool.head is None:
+        return
     if not isinstance(pool.head, LinearHead):
+        _check_callable_head(pool)
         return
     weight, bias, classes = pool.head.weight, pool.head.bias, pool.num_classes
     if weight.shape != (classes, columns) or bias.shape != (classes,):
@@ -96,6 +99,16 @@ def _check_head(pool: Pool, columns: int) -> None:
         )
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         raise AcquisitionError("the head's weight and bias must be finite; found NaN or infinity")
+
+
+@torch.no_grad()
+def _check_callable_head(pool: Pool) -> None:
+    _, block = next(blocks(pool.embeddings, block_rows=1))
+    wanted, found = (len(block), pool.num_classes), tuple(pool.head(block).shape)
+    if found != wanted:
+        raise AcquisitionError(
+            f"the head must map {tuple(block.shape)} to {wanted}; it gave {found}"
+        )
 
 
 def _check_finite(name: str, array: np.ndarray) -> None:

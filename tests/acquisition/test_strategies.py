@@ -1,0 +1,308 @@
+"""Each strategy against its own definition."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from backend.acquisition import LinearHead, select
+from backend.acquisition.auto import wants_coverage
+from backend.acquisition.badge import gradient_space
+from backend.acquisition.bald import mutual_information
+from backend.acquisition.deepfool import linear_distances, walked_distances
+from backend.acquisition.gcnal import Adjacency, labeled_loss
+from backend.acquisition.probcover import pure_radius
+from backend.acquisition.typiclust import mean_neighbor_distance
+from backend.acquisition.uherding import labeled_spacing, tempered_doubt
+
+
+def choose(strategy, pool, budget, seed=0, **options):
+    return select(strategy, pool, budget, np.random.default_rng(seed), options=options)
+
+
+@pytest.fixture
+def four_rows(make_pool):
+    """Return a pool whose head gives these probabilities, one row each."""
+    probabilities = np.array([[0.5, 0.5, 0.0], [0.4, 0.3, 0.3], [0.6, 0.39, 0.01], [0.9, 0.1, 0.0]])
+    pool = make_pool(rows=4, dim=3, classes=3, dtype=np.float64)
+    logits = np.log(np.maximum(probabilities, 1e-30))
+    return dataclasses.replace(
+        pool, embeddings=logits, head=LinearHead(np.eye(3), np.zeros(3)), ids=np.arange(4)
+    )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "order"),
+    [
+        ("entropy", [1, 2, 0, 3]),
+        ("margin", [0, 1, 2, 3]),
+        ("least-confidence", [1, 0, 2, 3]),
+    ],
+)
+def test_uncertainty_ranks_as_by_hand(strategy, order, four_rows):
+    np.testing.assert_array_equal(choose(strategy, four_rows, 4).rows, order)
+
+
+def test_entropy_is_in_nats_and_zero_for_a_certain_row(four_rows):
+    found = choose("entropy", four_rows, 1).informativeness
+    assert found[0] == pytest.approx(math.log(2))
+    sure = dataclasses.replace(four_rows, embeddings=np.array([[0.0, -np.inf, 0]] * 4))
+    sure.embeddings[:, 1:] = -2000
+    assert (choose("entropy", sure, 1).informativeness == 0).all()
+
+
+def test_random_draws_every_row_equally_often(make_pool):
+    pool = make_pool(rows=6)
+    counts = np.zeros(6)
+    for seed in range(600):
+        counts[choose("random", pool, 2, seed).rows] += 1
+    assert np.abs(counts - 200).max() < 5 * math.sqrt(600 * (1 / 3) * (2 / 3))
+
+
+def test_mutual_information_equals_its_definition(make_pool):
+    pool = make_pool(rows=5, dtype=np.float64)
+    masks = np.random.default_rng(0).integers(0, 2, size=(7, 8)) * 2.0
+    z = torch.tensor(pool.embeddings)
+    p = np.stack([pool.head(z * torch.tensor(m)).softmax(1).numpy() for m in masks])
+    mean = p.mean(0)
+    expected = -(mean * np.log(mean)).sum(1) + (p * np.log(p)).sum(2).mean(0)
+    found = mutual_information(pool.head, z, torch.tensor(masks))
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_mutual_information_is_zero_when_dropout_changes_nothing(make_pool):
+    pool = make_pool(rows=5, dtype=np.float64)
+    masks = torch.ones(4, 8, dtype=torch.double)
+    found = mutual_information(pool.head, torch.tensor(pool.embeddings), masks)
+    np.testing.assert_allclose(found, 0, atol=1e-12)
+
+
+def test_gradient_space_equals_autograds_last_layer_gradients(make_pool):
+    pool = make_pool(rows=15, dtype=np.float64)
+    weight = torch.tensor(pool.head.weight, requires_grad=True)
+    gradients = []
+    for z in torch.tensor(pool.embeddings):
+        logits = (weight @ z + torch.tensor(pool.head.bias))[None]
+        loss = torch.nn.functional.cross_entropy(logits, logits.argmax(1))
+        gradients.append(torch.autograd.grad(loss, weight)[0].flatten().numpy())
+    gradients = np.stack(gradients)
+    found = gradient_space(pool).squared_distances(slice(0, 15), torch.arange(15))
+    expected = ((gradients[:, None] - gradients[None]) ** 2).sum(2)
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+    selection = choose("badge", pool, 4)
+    assert selection.rows[0] == np.linalg.norm(gradients, axis=1).argmax()
+    np.testing.assert_allclose(selection.informativeness, np.linalg.norm(gradients, axis=1))
+
+
+def test_badge_fills_up_by_length_when_all_gradients_are_equal(make_pool):
+    pool = make_pool(rows=6)
+    pool.embeddings[:] = pool.embeddings[0]
+    rows = choose("badge", pool, 6).rows
+    np.testing.assert_array_equal(np.sort(pool.ids)[1:], pool.ids[rows][1:])
+
+
+def boundary_distance(head, z):
+    """Return the distance to the nearest point with another class on top, by optimization."""
+    label = int(np.argmax(head.weight @ z + head.bias))
+    best = np.inf
+    for k in range(len(head.bias)):
+        if k == label:
+            continue
+        constraint = {
+            "type": "eq",
+            "fun": lambda d, k=k: (
+                (head.weight[k] - head.weight[label]) @ (z + d) + head.bias[k] - head.bias[label]
+            ),
+        }
+        found = minimize(lambda d: d @ d, np.full(len(z), 0.01), constraints=[constraint])
+        best = min(best, np.sqrt(found.fun))
+    return best
+
+
+def test_deepfool_distance_is_the_nearest_boundary_when_the_head_is_linear(make_pool):
+    pool = make_pool(rows=10, dim=4, dtype=np.float64)
+    found = linear_distances(pool.head, torch.tensor(pool.embeddings))
+    expected = [boundary_distance(pool.head, z) for z in pool.embeddings]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_deepfool_walk_equals_the_closed_form_when_the_head_is_linear(make_pool):
+    pool = make_pool(rows=30, dtype=np.float64)
+    z = torch.tensor(pool.embeddings)
+    np.testing.assert_allclose(
+        walked_distances(pool.head, z, 50), linear_distances(pool.head, z), rtol=1e-9
+    )
+
+
+def test_deepfool_walk_ends_just_behind_the_boundary_when_the_head_is_curved():
+    # Class 0 inside the unit circle, class 1 outside. From radius r the linearized step is
+    # (1 - r^2) / (2 r): 0.75 from 0.5 and 0.1056 from 0.9 end outside. From 5 several steps come
+    # down to the circle, 4 away.
+    def head(z):
+        return torch.stack([1 - z.square().sum(1), z.square().sum(1) - 1], dim=1)
+
+    z = torch.tensor([[0.5, 0.0], [0.0, 0.9], [3.0, 4.0]], dtype=torch.double)
+    found = walked_distances(head, z, 50)
+    np.testing.assert_allclose(found[:2], [0.75, 0.19 / 1.8])
+    assert 3.9 < found[2] < 4.1
+
+
+def test_deepfool_distance_is_infinite_when_no_step_flips_the_row():
+    head = LinearHead(np.ones((3, 2)), np.array([1.0, 0, 0]))
+    z = torch.ones(2, 2, dtype=torch.double)
+    assert torch.isinf(linear_distances(head, z)).all()
+    assert torch.isinf(walked_distances(head, z, 5)).all()
+
+
+def test_core_set_takes_the_farthest_row_from_the_labeled_ones(make_pool):
+    pool = make_pool(rows=4, dim=2, labels=[0], classes=2, dtype=np.float64)
+    pool.labeled_embeddings[:] = 0
+    pool.embeddings[:] = [[1, 0], [5, 0], [0, 4], [4.9, 0]]
+    np.testing.assert_array_equal(choose("core-set", pool, 3).rows, [1, 2, 0])
+
+
+def test_cdal_takes_the_prediction_that_differs_most_from_the_labeled_ones(make_pool):
+    pool = make_pool(rows=3, dim=3, labels=[0], classes=3, dtype=np.float64)
+    pool = dataclasses.replace(pool, head=LinearHead(np.eye(3), np.zeros(3)))
+    pool.labeled_embeddings[:] = np.log([0.8, 0.1, 0.1])
+    pool.embeddings[:] = np.log([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.1, 0.2, 0.7]])
+    # Symmetric KL to (.8, .1, .1): 0.7 ln 8 = 1.456 for the second row; for the third
+    # (0.7 ln 8 + 0.1 ln 2 + 0.6 ln 7) / 2 = 1.346; 0.041 for the first.
+    np.testing.assert_array_equal(choose("cdal", pool, 2).rows, [1, 2])
+
+
+def test_margin_kmeans_takes_only_the_least_certain_rows(make_pool):
+    pool = make_pool(rows=300)
+    doubt = choose("margin", pool, 1).informativeness
+    rows = choose("margin-kmeans", pool, 5, beta=3).rows
+    assert set(rows) <= set(np.argsort(-doubt)[:15])
+
+
+def test_dropquery_takes_rows_that_change_their_class(make_pool):
+    # Rows 0 to 9 have their whole margin in one feature; it survives dropout at 0.75 only 1 time
+    # in 4, and without it class 1 wins by its bias. Rows 10 to 19 are class 1 for sure.
+    head = LinearHead(np.array([[1.0, 0, 0, 0], [0, 0, 0, 0]]), np.array([0.0, 0.5]))
+    embeddings = np.zeros((20, 4))
+    embeddings[:10, 0] = 1
+    embeddings[:, 1] = np.arange(20)
+    pool = dataclasses.replace(
+        make_pool(rows=20, dim=4, classes=2, dtype=np.float64), embeddings=embeddings, head=head
+    )
+    selection = choose("dropquery", pool, 3)
+    assert set(selection.rows) <= set(range(10))
+    assert 3 < selection.statistics["n_candidates"] <= 10
+
+
+def test_mean_neighbor_distance_leaves_the_point_itself_out():
+    points = np.array([[0.0], [1.0], [3.0], [7.0]])
+    # Half of four: two neighbors each.
+    np.testing.assert_allclose(
+        mean_neighbor_distance(points, points, 4), [2.0, 1.5, 2.5, 5.0], rtol=1e-6
+    )
+
+
+def test_typiclust_goes_to_the_largest_unlabeled_cluster_first(make_pool):
+    # Around 0, 90 and 180 degrees 30, 20 and 10 rows; the largest group holds the labeled row.
+    rng = np.random.default_rng(0)
+    angle = np.radians(np.repeat([0, 90, 180], [30, 20, 10]) + rng.normal(size=60))
+    pool = make_pool(rows=60, dim=2, labels=[0], classes=2, dtype=np.float64)
+    pool.embeddings[:] = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    pool.labeled_embeddings[:] = [1.0, 0.0]
+    rows = choose("typiclust", pool, 2).rows
+    assert 30 <= rows[0] < 50
+    assert 50 <= rows[1] < 60
+
+
+def test_pure_radius_is_the_gap_between_two_far_clusters():
+    # Two clusters of ten equal points each, 5 apart: every ball up to 5 is pure.
+    points = np.repeat([[0.0, 0.0], [3.0, 4.0]], 10, axis=0)
+    assert pure_radius(points, 2, np.random.default_rng(0)) == pytest.approx(5)
+
+
+def test_probcover_takes_the_fullest_ball_first(make_pool):
+    angle = np.radians([0, 1, 2, 3, 90, 91, 92, 200])
+    pool = make_pool(rows=8, dim=2, labels=[], classes=2, dtype=np.float64)
+    pool.embeddings[:] = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    pool = dataclasses.replace(pool, ids=np.arange(8))
+    rows = choose("probcover", pool, 3, radius=2 * math.sin(math.radians(1.1))).rows
+    # Balls of two degrees: rows 1 and 2 hold four rows, then 4, 5, 6 hold three, then row 7.
+    np.testing.assert_array_equal(rows[[0, 2]], [1, 7])
+    assert rows[1] in (4, 5, 6)
+
+
+def test_maxherding_prefix_is_the_answer_for_its_length(make_pool):
+    pool = make_pool(rows=150)
+    whole = choose("maxherding", pool, 30).rows
+    np.testing.assert_array_equal(choose("maxherding", pool, 10).rows, whole[:10])
+
+
+def test_maxherding_works_on_a_sample_when_the_pool_is_large(make_pool):
+    selection = choose("maxherding", make_pool(rows=500), 5, considered=100)
+    assert selection.statistics["n_considered"] == 100
+    assert len(np.unique(selection.rows)) == 5
+
+
+def test_uherding_is_maxherding_when_every_row_is_equally_doubtful(make_pool):
+    pool = make_pool(rows=100)
+    flat = dataclasses.replace(pool, head=LinearHead(np.zeros((4, 8)), np.zeros(4)))
+    np.testing.assert_array_equal(
+        choose("uherding", flat, 10, sigma=1.0).rows, choose("maxherding", pool, 10).rows
+    )
+
+
+def test_tempered_doubt_equals_softmax_at_the_temperature():
+    logits = np.array([[2.0, 0.0]])
+    p = 1 / (1 + math.exp(-2.0 / 4))
+    np.testing.assert_allclose(tempered_doubt(logits, 4), 1 - (2 * p - 1))
+
+
+def test_labeled_spacing_is_the_smallest_distance_above_zero():
+    angle = np.radians([0, 0, 90, 150])
+    labeled = 3 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    assert labeled_spacing(labeled) == pytest.approx(2 * math.sin(math.radians(30)))
+    assert labeled_spacing(labeled[:2]) == 1
+    assert labeled_spacing(labeled[:0]) == 1
+
+
+def test_adjacency_equals_the_matrix_it_stands_for():
+    nodes = torch.nn.functional.normalize(torch.rand(12, 3, dtype=torch.double))
+    similarity = nodes @ nodes.T - torch.eye(12)
+    matrix = similarity / similarity.sum(0) + torch.eye(12)
+    values = torch.rand(12, 2, dtype=torch.double)
+    np.testing.assert_allclose(Adjacency(nodes) @ values, matrix @ values)
+
+
+def test_labeled_loss_equals_the_papers_formula():
+    logits = torch.tensor([0.3, -1.0, 2.0, 0.5], dtype=torch.double)
+    p = logits.sigmoid()
+    expected = -p[2:].log().mean() - 1.2 * (1 - p[:2]).log().mean()
+    assert labeled_loss(logits, 2).item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize(
+    ("labels", "trained", "coverage"),
+    [
+        (20 * [0, 1, 2, 3], False, True),
+        ([], True, True),
+        (80 * [1], True, True),
+        (4 * [0, 1, 2, 3], True, True),
+        (19 * [0], True, True),
+        (5 * [0, 1, 2, 3], True, False),
+        (19 * [0] + [1], True, False),
+    ],
+)
+def test_auto_wants_coverage_until_classes_have_five_labels_on_average(
+    labels, trained, coverage, make_pool
+):
+    pool = make_pool(classes=4, labels=labels, **({} if trained else {"head": None}))
+    assert wants_coverage(pool, 5) is coverage
+    regime = choose("auto", pool, 3).statistics["regime"]
+    assert regime == ("coverage" if coverage else "alfa-mix")
+
+
+def test_auto_gives_alfa_mix_rows_once_labels_are_enough(make_pool):
+    pool = make_pool(labeled=40)
+    np.testing.assert_array_equal(choose("auto", pool, 9).rows, choose("alfa-mix", pool, 9).rows)
