@@ -71,7 +71,10 @@ def _handler(answer: Answer) -> type[BaseHTTPRequestHandler]:
             for name, value in (({} if is_chunked else length) | reply.headers).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(reply.body)
+            if self.command != "HEAD":
+                self.wfile.write(reply.body)
+
+        do_HEAD = do_GET
 
         def log_message(self, *_: object) -> None:
             pass
