@@ -26,7 +26,8 @@ from backend.errors import (
 Answer = TypeVar("Answer")
 PAGE_TASKS = 500
 UNCERTAINTY_SAMPLING = "Uncertainty sampling"
-TASK_FIELDS = "id,data,is_labeled,annotations,cancelled_annotations"
+# Label Studio applies the list to annotations too: without the last three they are bare ids.
+TASK_FIELDS = "id,data,is_labeled,annotations,cancelled_annotations,result,was_cancelled,created_at"
 
 
 @dataclass(frozen=True)
