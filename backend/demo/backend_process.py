@@ -55,8 +55,11 @@ class Backend:
         return cls(child, url)
 
     def status(self, project_id: int) -> ProjectStatus | None:
-        """The project's state, None before the backend heard of it."""
-        reply = self._session.get("/status").raise_for_status().json()
+        """The project's state, None before the backend heard of it or while it does not answer."""
+        try:
+            reply = self._session.get("/status").raise_for_status().json()
+        except httpx.TransportError:
+            return None
         found = [project for project in reply["projects"] if project["project_id"] == project_id]
         # The last one: an id may have belonged to a project that was deleted.
         return _project_status(found[-1]) if found else None

@@ -86,7 +86,7 @@ def connect_backend(api: Api, project_id: int, url: str) -> None:
     fields = {"project": project_id, "title": BACKEND_TITLE, "url": url, "auth_method": "NONE"}
     if ours is None:
         api.call("POST", "/api/ml", json=fields)
-    elif ours["url"] != url:
+    elif ours["url"] != url or ours["readable_state"] != "Connected":
         api.call("PATCH", f"/api/ml/{ours['id']}", json=fields)
 
 

@@ -37,6 +37,7 @@ class RoundsReport:
         self._project_id = project_id
         self._held_out = held_out
         self._error: str | None = None
+        self._phase: str | None = None
 
     def wait_for_round(self, after: int | None, check: Callable[[], None]) -> ProjectStatus:
         """The status once a round later than `after` is published or the pool is empty.
@@ -67,9 +68,14 @@ class RoundsReport:
         if status.error and status.error != self._error:
             print(f"the backend says: {status.error}", flush=True)
         self._error = status.error
-        if sys.stdout.isatty() and status.phase not in RESTING_PHASES:
-            progress = f" {status.done:,} of {status.total:,}" if status.total else ""
+        progress = f" {status.done:,} of {status.total:,}" if status.total else ""
+        if status.phase in RESTING_PHASES:
+            return
+        if sys.stdout.isatty():
             print(f"\r\033[K  {status.phase}{progress}", end="", flush=True)
+        elif status.phase != self._phase:
+            print(f"  {status.phase}", flush=True)
+        self._phase = status.phase
 
 
 def _is_later(number: int | None, after: int | None) -> bool:
