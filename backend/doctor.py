@@ -13,6 +13,7 @@ from backend.label_studio import connection
 from backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
 from backend.label_studio.label_config import parse_label_config
 from backend.settings import Settings
+from backend.startup import open_session
 
 ADDRESS_HINT = (
     "if Label Studio refuses the backend's URL as a reserved network address, start Label Studio "
@@ -93,10 +94,7 @@ def _write_probe(folder: Path) -> str:
 
 
 def _load_weights(settings: Settings) -> str:
-    from backend.vision import VisionSession
-    from backend.worker import vision_config
-
-    session = VisionSession.open(vision_config(settings))
+    session = open_session(settings)
     return (
         f"{settings.backbone} at {session.image_px} px gives embeddings of "
         f"{session.embedding_dim} numbers"

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,10 +16,11 @@ from backend.label_studio.client import LabelStudioClient
 from backend.label_studio.images import ImageFetcher, image_key
 from backend.label_studio.label_config import ImageChoices, parse_label_config
 from backend.settings import Settings
-from backend.vision import VisionSession
-from model_store.checkpoints import load_checkpoint
 from model_store.journal import Journal, ProjectState, RoundState
 from model_store.project_folder import ProjectFolder, host_folder, read_table
+
+if TYPE_CHECKING:
+    from backend.vision import VisionSession
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +101,9 @@ class Predictor:
     def _computed(
         self, project: ProjectState, state: RoundState, sources: Mapping[str, tuple[str, int]]
     ) -> dict[str | None, tuple[int, float]]:
+        # torch comes with these: the web process needs it only for an image that no round has seen.
+        from model_store.checkpoints import load_checkpoint
+
         fetcher = self._fetcher(project)
         session = self._opened()
         checkpoint = load_checkpoint(self._folder(project.key).checkpoints / state.checkpoint)

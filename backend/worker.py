@@ -15,9 +15,8 @@ from backend.model import AlfaMixModel
 from backend.predictor import UNNUMBERED_VERSION
 from backend.projects import Office, reconcile
 from backend.settings import Settings
-from backend.vision import BackboneSpec, TrainingConfig, VisionConfig, VisionSession
-from model_store.journal import Journal, ProjectState
-from model_store.project_folder import host_folder
+from backend.startup import open_journal, open_session
+from model_store.journal import ProjectState
 
 logger = logging.getLogger(__name__)
 
@@ -25,29 +24,6 @@ TICK_S = 0.25
 FIRST_RETRY_S = 2.0
 LAST_RETRY_S = 300.0
 RECONCILE = "RECONCILE"
-
-
-def vision_config(settings: Settings) -> VisionConfig:
-    """The settings as the vision room takes them."""
-    return VisionConfig(
-        backbone=BackboneSpec(
-            settings.backbone,
-            settings.backbone_weights,
-            settings.image_px,
-            settings.feature_blocks,
-        ),
-        finetune=settings.finetune,
-        device=settings.device,
-        training=TrainingConfig(
-            epoch_limit=settings.epochs, head_lr=settings.head_lr, block_lr=settings.block_lr
-        ),
-        activation_limit_gib=settings.activations_gib,
-    )
-
-
-def open_journal(settings: Settings) -> Journal:
-    """The embedded journal of the configured Label Studio."""
-    return Journal.in_folder(host_folder(settings.model_dir, settings.label_studio_url))
 
 
 class WorkerServices:
@@ -137,5 +113,4 @@ def open_worker(settings: Settings) -> Worker:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     journal = open_journal(settings)
-    session = VisionSession.open(vision_config(settings))
-    return Worker(Office(settings, journal, session))
+    return Worker(Office(settings, journal, open_session(settings)))

@@ -9,8 +9,7 @@ from flask import Flask
 from backend.http import create_app
 from backend.predictor import Predictor
 from backend.settings import Settings
-from backend.vision import VisionSession
-from backend.worker import open_journal, vision_config
+from backend.startup import open_journal, open_session
 
 
 def app() -> Flask:
@@ -18,5 +17,5 @@ def app() -> Flask:
     settings = Settings.from_environ()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
     journal = open_journal(settings)
-    predictor = Predictor(settings, journal, lambda: VisionSession.open(vision_config(settings)))
+    predictor = Predictor(settings, journal, lambda: open_session(settings))
     return create_app(settings, journal, predictor)

@@ -110,7 +110,7 @@ class Journal:
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         try:
-            schema.metadata.create_all(self._engine)
+            schema.create(self._engine)
         except sa.exc.SQLAlchemyError as error:
             raise StoreError(f"the journal {url} cannot be opened or written: {error}") from error
 

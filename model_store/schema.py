@@ -7,6 +7,15 @@ import sqlalchemy as sa
 metadata = sa.MetaData()
 
 
+def create(engine: sa.Engine) -> None:
+    """Create what is missing; several processes may do so at the same moment."""
+    with engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+
+
 def _text(name: str) -> sa.Column:
     return sa.Column(name, sa.Text, nullable=False, default="")
 
