@@ -15,6 +15,7 @@ from backend.vision.session import (
     VisionConfig,
     VisionSession,
 )
+from backend.vision.standardization import Standardization
 from backend.vision.training import Progress, TrainingConfig
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Network",
     "PoolReport",
     "Progress",
+    "Standardization",
     "Trained",
     "TrainingConfig",
     "TrainingReport",

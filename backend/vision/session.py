@@ -16,7 +16,7 @@ import torch
 
 from backend.errors import ImageError, WeightsError
 from backend.vision.activations import ActivationSource, Cache, PartWriter, RowStore, new_rows
-from backend.vision.classifier import LinearHead
+from backend.vision.classifier import HEAD_BIAS, HEAD_WEIGHT, LinearHead
 from backend.vision.device import autocast, resolve_device
 from backend.vision.embedding import Loader
 from backend.vision.finetune import parse_finetune
@@ -26,7 +26,6 @@ from backend.vision.split import Split, split_backbone
 from backend.vision.training import Classifier, Progress, TrainingConfig, new_head, train
 
 TAIL_PREFIX = "tail."
-HEAD_PREFIX = "head."
 GIB = 2**30
 
 
@@ -180,9 +179,9 @@ class VisionSession:
         outcome = train(
             classifier, activations, labels, self._config.training, generator, on_progress
         )
-        tensors = {key: value.cpu() for key, value in classifier.state_dict().items()}
-        classifier.requires_grad_(False)
-        network = self._network(self._split, classifier.tail, tensors)
+        tail = classifier.tail.requires_grad_(False)
+        tensors = _tensors(tail, classifier.merged_head())
+        network = self._network(self._split, tail, tensors)
         report = TrainingReport(**asdict(outcome), unreadable=unreadable)
         return Trained(network, tensors, self._card(network, class_count, seed, report), report)
 
@@ -326,6 +325,13 @@ class VisionSession:
         with autocast(self._device):
             embeddings = network.tail(activations.to(self._device))
         return embeddings.float().cpu().numpy()
+
+
+def _tensors(tail: torch.nn.Module, head: torch.nn.Linear) -> dict[str, torch.Tensor]:
+    """What a checkpoint holds: the trained part, on the CPU."""
+    named = {TAIL_PREFIX + key: value for key, value in tail.state_dict().items()}
+    named |= {HEAD_WEIGHT: head.weight.detach(), HEAD_BIAS: head.bias.detach()}
+    return {key: value.cpu() for key, value in named.items()}
 
 
 def _digest(tail: torch.nn.Module) -> str:

@@ -78,6 +78,7 @@ def test_train_moves_each_weight_by_its_rate_when_one_step_is_done() -> None:
     classifier, rates = new_classifier(), {"head": 0.125, "tail": 0.0625}
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
     activations, labels = blobs()
+    classifier.center(activations, batch_size=64)
     nn.functional.cross_entropy(classifier(activations), labels).backward()
     gradients = {name: value.grad.clone() for name, value in classifier.named_parameters()}
     config = TrainingConfig(epoch_limit=1, batch_size=90, head_lr=0.125, block_lr=0.0625)
@@ -91,6 +92,7 @@ def test_train_moves_each_weight_by_its_rate_when_one_step_is_done() -> None:
 def test_train_reports_loss_and_accuracy_before_the_step_when_one_batch_is_all() -> None:
     classifier = new_classifier()
     activations, labels = blobs()
+    classifier.center(activations, batch_size=64)
     with torch.no_grad():
         probabilities = torch.softmax(classifier(activations), dim=1)
     expected_loss = -probabilities[torch.arange(90), labels].log().mean().item()
@@ -107,3 +109,28 @@ def test_train_needs_one_epoch_when_there_is_one_class() -> None:
     outcome = train(classifier, activations, labels * 0, TrainingConfig(), generator(), progress)
     assert outcome.epochs == 1
     assert outcome.train_accuracy == 1
+
+
+def test_center_takes_mean_and_scale_out_of_the_embeddings() -> None:
+    activations = 7 + 3 * torch.randn(200, DIMENSION, generator=generator())
+    classifier = Classifier(nn.Identity(), new_head(DIMENSION, CLASSES, generator()))
+    classifier.center(activations, batch_size=64)
+    centered = (activations - classifier.mean) / classifier.scale
+    torch.testing.assert_close(centered.mean(dim=0), torch.zeros(DIMENSION), atol=1e-5, rtol=0)
+    assert centered.square().mean().item() == pytest.approx(1)
+
+
+def test_center_leaves_the_scale_when_all_embeddings_are_equal() -> None:
+    classifier = Classifier(nn.Identity(), new_head(DIMENSION, CLASSES, generator()))
+    classifier.center(torch.full((5, DIMENSION), 2.0), batch_size=2)
+    assert classifier.scale == 1
+    torch.testing.assert_close(classifier.mean, torch.full((DIMENSION,), 2.0))
+
+
+def test_merged_head_gives_the_same_logits_when_embeddings_are_not_centered() -> None:
+    classifier = new_classifier()
+    activations, _ = blobs()
+    fit(classifier, TrainingConfig(epoch_limit=5, head_lr=1e-2))
+    with torch.inference_mode():
+        merged = classifier.merged_head()(classifier.tail(activations))
+        torch.testing.assert_close(merged, classifier(activations), atol=1e-5, rtol=1e-5)
