@@ -1,0 +1,61 @@
+"""The result: a safetensors file of the backbone in float16, and the card that describes it.
+
+The card is also in the file's metadata under "card", so that the one file is enough.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from backend.errors import PretrainingError
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the weights are and how they were made.
+
+    `model` and `model_arguments` are timm.create_model's; `mean` and `std` are of RGB in 0..1;
+    `settings` is the whole DinoConfig; `metrics` what was measured at the end of the run.
+    """
+
+    model: str
+    model_arguments: dict[str, Any]
+    image_px: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    image_count: int
+    epochs: int
+    seed: int
+    init: str
+    command: str
+    settings: dict[str, Any]
+    metrics: dict[str, float]
+    in_chans: int = 3
+    method: str = "DINO (Caron et al., ICCV 2021), the teacher's backbone"
+    dtype: str = "float16"
+
+
+def write_weights(path: Path, backbone: nn.Module, card: Card) -> None:
+    """Write `path` (timm's parameter names, float16) and, as JSON, the card beside it.
+
+    Raises PretrainingError when the place cannot be written.
+    """
+    tensors = {
+        name: tensor.detach().to("cpu", torch.float16).contiguous()
+        for name, tensor in backbone.state_dict().items()
+    }
+    text = json.dumps(asdict(card), indent=2)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        save_file(tensors, partial, metadata={"format": "pt", "card": text})
+        partial.replace(path)
+        path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise PretrainingError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,116 @@
+"""Where images come from: a folder, an IDX file, a Label Studio project."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from backend.errors import ImageError, PretrainingError
+from backend.label_studio.annotations import read_task
+from backend.label_studio.client import LabelStudioClient
+from backend.label_studio.images import ImageFetcher
+from backend.label_studio.label_config import parse_label_config
+from backend.pretraining.idx import read_idx_images, read_idx_labels
+from backend.pretraining.images import (
+    ImageSet,
+    ImageSource,
+    LabeledSample,
+    SkippedImage,
+    read_images,
+)
+from backend.settings import Settings
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".jp2"}
+    | {".pgm", ".ppm"}
+)
+
+
+def read_path(path: Path, image_px: int) -> ImageSet:
+    """Every image below a folder, or of an IDX file (which keep their own size).
+
+    Raises PretrainingError when there is neither.
+    """
+    if path.is_dir():
+        return read_images(folder_sources(path), image_px)
+    if path.is_file():
+        return ImageSet(read_idx_images(path))
+    raise PretrainingError(f"{path} does not exist; needed is a folder of images or an IDX file")
+
+
+def folder_sources(folder: Path) -> list[ImageSource]:
+    """The image files below `folder`, sorted, so that a run that goes on sees the same order."""
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    return [ImageSource(str(path), partial(_bytes_of, path)) for path in paths]
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror}") from error
+
+
+def read_project(settings: Settings, project_id: int, image_px: int) -> ImageSet:
+    """The images of a Label Studio project's tasks, labeled or not.
+
+    Raises PretrainingError when there is no such project; LabelStudioError and LabelConfigError as
+    the client and the label config do.
+    """
+    client = LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key)
+    project = client.project(project_id)
+    if project is None:
+        raise PretrainingError(f"{settings.label_studio_url} has no project {project_id}")
+    config = parse_label_config(project.label_config)
+    tasks = sorted(
+        (read_task(task, config) for task in client.tasks(project_id)), key=lambda t: t.task_id
+    )
+    without = tuple(SkippedImage(f"task {t.task_id}", str(t.problem)) for t in tasks if not t.uri)
+    fetcher = ImageFetcher(settings.label_studio_url, client.authorization)
+    sources = [
+        ImageSource(f"task {t.task_id}", partial(fetcher.fetch, t.uri, t.task_id))
+        for t in tasks
+        if t.uri
+    ]
+    try:
+        found = read_images(sources, image_px)
+    finally:
+        fetcher.close()
+    return ImageSet(found.pixels, without + found.skipped)
+
+
+def read_sample(images: Path, labels: Path | None, count: int, image_px: int) -> LabeledSample:
+    """The labeled images that k-NN accuracy is measured on: `count` of them at most.
+
+    Args:
+        images: a folder whose subfolders are the classes, or an IDX file of images.
+        labels: the IDX file of labels that belongs to the latter.
+
+    Raises PretrainingError when they do not belong together or hold fewer than two classes.
+    """
+    sample = _class_folders(images, image_px) if labels is None else _idx_sample(images, labels)
+    if len(np.unique(sample.labels)) < 2:
+        raise PretrainingError(f"{images} has images of fewer than two classes; needed are two")
+    rows = np.linspace(0, len(sample.labels) - 1, min(count, len(sample.labels))).astype(int)
+    return LabeledSample(sample.pixels[rows], sample.labels[rows])
+
+
+def _idx_sample(images: Path, labels: Path) -> LabeledSample:
+    sample = LabeledSample(read_idx_images(images), read_idx_labels(labels))
+    if len(sample.pixels) != len(sample.labels):
+        raise PretrainingError(
+            f"{images} holds {len(sample.pixels)} images and {labels} {len(sample.labels)} labels"
+        )
+    return sample
+
+
+def _class_folders(folder: Path, image_px: int) -> LabeledSample:
+    if not folder.is_dir():
+        raise PretrainingError(f"{folder} is no folder of class folders; an IDX file needs labels")
+    classes = sorted(path for path in folder.iterdir() if path.is_dir())
+    pixels = [read_images(folder_sources(path), image_px).pixels for path in classes]
+    labels = np.repeat(np.arange(len(pixels)), [len(part) for part in pixels])
+    return LabeledSample(torch.cat(pixels or [torch.empty(0, 3, image_px, image_px)]), labels)
