@@ -93,6 +93,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
+def label_studio_venv() -> Path:
+    """The virtual environment that Label Studio is installed in."""
+    return LABEL_STUDIO_VENV
+
+
+@pytest.fixture(scope="session")
 def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
     """One running Label Studio 1.23.2; every test makes a project of its own in it."""
     folder = tmp_path_factory.mktemp("label-studio")

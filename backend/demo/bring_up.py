@@ -64,9 +64,8 @@ class Demo:
 
     def check(self) -> None:
         """DemoError: Label Studio or the backend ended; quotes the end of its log."""
-        for child in (self.label_studio.child, self.backend.child):
-            if not child.running:
-                raise DemoError(f"{child.name} ended. {child.log}:\n{child.log_end()}")
+        self.label_studio.child.check()
+        self.backend.child.check()
 
 
 @contextmanager

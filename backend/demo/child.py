@@ -15,6 +15,7 @@ from backend.errors import DemoError
 
 LEASH = Path(__file__).with_name("leash.py")
 LAST_LINES = 15
+POLL_S = 0.25
 # What a program needs from the environment to run at all. The rest stays out: Label Studio reads
 # variables as common as HOST, PORT and USERNAME.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
@@ -69,20 +70,25 @@ class Child:
         DemoError: the command ended, or did not answer in time; quotes the end of its log.
         """
         deadline = time.monotonic() + timeout_s
-        while not _answers(f"{url}/health"):
-            if not self.running:
-                raise DemoError(f"{self.name} ended while starting. {self.log}:\n{self.log_end()}")
-            if time.monotonic() > deadline:
-                raise DemoError(
-                    f"{self.name} did not answer at {url}/health within {timeout_s:.0f} s. "
-                    f"{self.log}:\n{self.log_end()}"
-                )
-            time.sleep(0.25)
+        with httpx.Client(base_url=url, timeout=2.0) as client:
+            while not _is_healthy(client):
+                if not self.running:
+                    raise DemoError(f"{self.name} ended while starting. {self._quoted_log()}")
+                if time.monotonic() > deadline:
+                    raise DemoError(
+                        f"{self.name} did not answer at {url}/health within {timeout_s:.0f} s. "
+                        f"{self._quoted_log()}"
+                    )
+                time.sleep(POLL_S)
 
-    def log_end(self) -> str:
-        """The last lines of the log."""
+    def check(self) -> None:
+        """DemoError: the command ended; quotes the end of its log."""
+        if not self.running:
+            raise DemoError(f"{self.name} ended. {self._quoted_log()}")
+
+    def _quoted_log(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()
-        return "\n".join(lines[-LAST_LINES:])
+        return "\n".join([f"{self.log}:", *lines[-LAST_LINES:]])
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -114,8 +120,8 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _answers(url: str) -> bool:
+def _is_healthy(client: httpx.Client) -> bool:
     try:
-        return httpx.get(url, timeout=2.0).status_code == httpx.codes.OK
+        return client.get("/health").status_code == httpx.codes.OK
     except httpx.TransportError:
         return False

@@ -16,7 +16,7 @@ from backend.demo.dataset import Dataset
 BACKEND_TITLE = "ALFA-Mix"
 # One request per this many tasks keeps a big dataset below Label Studio's upload limit.
 CHUNK = 1000
-IMAGE_WIDTH = "480px"
+IMAGE_WIDTH = "320px"
 # A "Sync" in the storage settings would import the held-out images: nothing matches this.
 MATCHES_NOTHING = "(?!)"
 

@@ -1,0 +1,133 @@
+"""The whole demo, as `make demo` starts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.demo import command
+from backend.demo.child import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = {
+    "ALFAMIX_BACKBONE": "bundled",
+    "ALFAMIX_FINETUNE": "head",
+    "ALFAMIX_THREADS": "1",
+    "ALFAMIX_BUDGET": "6",
+    "ALFAMIX_POLL_S": "1",
+}
+
+
+def write_shades(root: Path) -> Path:
+    """Two classes that any network tells apart: twenty dark and twenty bright noisy images each."""
+    rng = np.random.default_rng(0)
+    for name, level in (("dark", 40), ("bright", 200)):
+        (root / name).mkdir(parents=True)
+        for number in range(20):
+            pixels = rng.integers(level, level + 16, (32, 32), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+    return root
+
+
+def run_demo(command_line: list[str]) -> str:
+    """What the demo prints until it ends by itself."""
+    done = subprocess.run(
+        command_line,
+        cwd=ROOT,
+        env=os.environ | SETTINGS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def demo_command(tmp_path, label_studio_venv) -> list[str]:
+    """A demo in tmp_path/demo on the shades."""
+    return [
+        *(sys.executable, "-m", "backend", "demo", "--no-browser"),
+        *("--folder", str(tmp_path / "demo"), "--dataset", str(write_shades(tmp_path / "shades"))),
+        *("--label-studio-venv", str(label_studio_venv)),
+        *("--port", str(free_port()), "--backend-port", str(free_port())),
+    ]
+
+
+def processes_on(folder: Path) -> list[str]:
+    """The command lines and environments of running processes that name the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in text and int(process.name) != os.getpid():
+            found.append(text.decode(errors="replace"))
+    return found
+
+
+def rounds_printed(output: str) -> list[tuple[int, int]]:
+    """Round and number of labels of each line about a round."""
+    return [(int(a), int(b)) for a, b in re.findall(r"round +(\d+) +(\d+) labels", output)]
+
+
+@pytest.mark.label_studio
+def test_demo_goes_on_where_it_was_and_leaves_no_process(tmp_path, demo_command):
+    demo_command += ["--annotate", "2", "--rounds", "1", "--exit"]
+
+    first = run_demo(demo_command)
+    assert processes_on(tmp_path) == []
+    second = run_demo(demo_command)
+    assert processes_on(tmp_path) == []
+
+    assert rounds_printed(first) == [(0, 0), (1, 6)]
+    assert rounds_printed(second) == [(1, 6), (2, 12)]
+    assert "100.0% right on 8 held-out images" in second
+    assert "Importing 32 images" in first
+    assert "Importing" not in second
+
+
+@pytest.mark.label_studio
+def test_demo_ends_its_processes_when_interrupted(tmp_path, demo_command):
+    with subprocess.Popen(
+        demo_command, cwd=ROOT, env=os.environ | SETTINGS, stdout=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if "password" in line:
+                break
+        demo.send_signal(signal.SIGINT)
+        rest = demo.stdout.read()
+
+    assert demo.returncode == 0
+    assert "Ended" in rest
+    assert processes_on(tmp_path) == []
+
+
+def test_help_needs_no_torch():
+    script = (
+        "import sys, backend.demo.command as c; assert 'torch' not in sys.modules; c.main(['-h'])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0
+    assert "--annotate" in done.stdout
+
+
+def test_dataset_comes_from_the_environment_when_no_option_names_one(monkeypatch):
+    monkeypatch.setenv("DATASET", "pets")
+
+    assert command._parser().parse_args([]).dataset == Path("pets")
+    assert command._parser().parse_args(["--dataset", "cars"]).dataset == Path("cars")
