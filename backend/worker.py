@@ -46,23 +46,29 @@ class WorkerServices:
 
 @dataclass
 class Retries:
-    """When a project whose last attempt failed may be tried again; the wait doubles."""
+    """When a project whose last attempt failed may be tried again.
 
-    waits_s: dict[str, float] = field(default_factory=dict)
-    not_before: dict[str, float] = field(default_factory=dict)
+    The wait doubles with every failure and ends early when something happens in the project:
+    somebody may have put right what was wrong.
+    """
 
-    def may_try(self, key: str, now: float) -> bool:
-        return now >= self.not_before.get(key, 0.0)
+    failures: dict[str, tuple[float, float, int]] = field(default_factory=dict)
 
-    def failed(self, key: str, now: float) -> float:
-        wait_s = min(2 * self.waits_s.get(key, FIRST_RETRY_S / 2), LAST_RETRY_S)
-        self.waits_s[key] = wait_s
-        self.not_before[key] = now + wait_s
+    def may_try(self, state: ProjectState, now: float) -> bool:
+        """Whether the project has not failed, waited long enough, or changed since."""
+        _wait_s, not_before, changed = self.failures.get(state.key, (0.0, now, state.changed))
+        return now >= not_before or state.changed != changed
+
+    def failed(self, state: ProjectState, now: float) -> float:
+        """Note a failure; the seconds to wait."""
+        last_wait_s = self.failures.get(state.key, (FIRST_RETRY_S / 2, 0.0, 0))[0]
+        wait_s = min(2 * last_wait_s, LAST_RETRY_S)
+        self.failures[state.key] = (wait_s, now + wait_s, state.changed)
         return wait_s
 
-    def succeeded(self, key: str) -> None:
-        self.waits_s.pop(key, None)
-        self.not_before.pop(key, None)
+    def succeeded(self, state: ProjectState) -> None:
+        """Forget the project's failures."""
+        self.failures.pop(state.key, None)
 
 
 class Worker:
@@ -79,18 +85,19 @@ class Worker:
         while not self.stop.is_set():
             for state in self._office.journal.projects():
                 if not self.stop.is_set() and self._needs_work(state):
-                    self._work_on(state)
+                    self.work_on(state)
             self.stop.wait(TICK_S)
 
     def _needs_work(self, state: ProjectState) -> bool:
-        if not self._retries.may_try(state.key, time.monotonic()):
+        if not self._retries.may_try(state, time.monotonic()):
             return False
         if state.changed != state.seen:
             return True
         waited_s = self._office.journal.now() - state.checked_at
         return state.connected and waited_s >= self._office.settings.poll_s
 
-    def _work_on(self, state: ProjectState) -> None:
+    def work_on(self, state: ProjectState) -> None:
+        """Bring one project up to date; an error ends in the journal, never here."""
         try:
             self._model_class(project_id=state.key).fit(RECONCILE, {})
         except AlfaMixError as error:
@@ -100,10 +107,10 @@ class Worker:
             logger.exception("project %d: unexpected error", state.project_id)
             self._note_failure(state, f"unexpected {type(error).__name__}: {error}")
         else:
-            self._retries.succeeded(state.key)
+            self._retries.succeeded(state)
 
     def _note_failure(self, state: ProjectState, message: str) -> None:
-        wait_s = self._retries.failed(state.key, time.monotonic())
+        wait_s = self._retries.failed(state, time.monotonic())
         logger.warning("project %d: %s; trying again in %.0f s", state.project_id, message, wait_s)
         self._office.journal.set_error(state.key, message)
 

@@ -8,9 +8,10 @@ import io
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,16 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from werkzeug.serving import make_server
 
 from backend.demo.api import Api
 from backend.demo.child import Child, clean_environment, free_port
+from backend.http import create_app
+from backend.predictor import Predictor
+from backend.projects import Office, reconcile
+from backend.settings import Settings
+from backend.startup import open_journal, open_session
+from backend.status import status
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("blue", "green", "red")
@@ -154,6 +162,67 @@ class Backend:
             return status if status.get("phase") == phase else None
 
         return wait_for(f"phase {phase}", reached)
+
+
+class InlineBackend:
+    """A backend in this process: the web app in a thread, the worker's work when a test asks."""
+
+    def __init__(self, label_studio: Any, settings: Settings) -> None:
+        self.label_studio = label_studio
+        self.settings = settings
+        self.journal = open_journal(settings)
+        self.session = open_session(settings)
+        self.office = Office(settings, self.journal, self.session)
+        predictor = Predictor(settings, self.journal, lambda: self.session)
+        app = create_app(settings, self.journal, predictor)
+        self._server = make_server("127.0.0.1", 0, app, threaded=True)
+        self.url = f"http://127.0.0.1:{self._server.port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+
+    def office_with(self, **settings: Any) -> Office:
+        """The same backend with other settings."""
+        return replace(self.office, settings=replace(self.settings, **settings))
+
+    def connect(self, project_id: int) -> str:
+        """Paste the URL; the project's key."""
+        row = {"project": project_id, "url": self.url, "title": "ALFA-Mix"}
+        self.label_studio.api.call("POST", "/api/ml", json=row)
+        return self.journal.key_of(str(project_id))
+
+    def reconcile(self, project_id: int, office: Office | None = None) -> dict[str, Any]:
+        """Do the worker's work on one project; its status after."""
+        reconcile(office or self.office, self.journal.key_of(str(project_id)))
+        return self.status(project_id)
+
+    def status(self, project_id: int) -> dict[str, Any]:
+        projects = status(self.journal)["projects"]
+        return next(p for p in projects if p["project_id"] == project_id)
+
+
+@pytest.fixture(scope="session")
+def inline(
+    label_studio: Any, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[InlineBackend]:
+    """One backend for all tests that need no process of its own; batches of 6."""
+    torch.set_num_threads(1)
+    settings = Settings(
+        label_studio_url=label_studio.url,
+        label_studio_api_key=label_studio.token,
+        model_dir=tmp_path_factory.mktemp("model-dir"),
+        backbone_weights=tiny_weights,
+        feature_blocks=2,
+        finetune="blocks:1",
+        budget=6,
+        device="cpu",
+    )
+    backend = InlineBackend(label_studio, settings)
+    yield backend
+    backend.close()
 
 
 @dataclass

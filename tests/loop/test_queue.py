@@ -1,0 +1,76 @@
+"""What annotators are handed, in which order, and what is chosen for them already."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.loop.conftest import CLASSES, project_of
+
+pytestmark = pytest.mark.label_studio
+
+
+def test_round_0_is_published_when_no_task_has_a_label(label_studio, inline, colored_project):
+    project_id, task_ids = colored_project(30)
+    inline.connect(project_id)
+    status = inline.reconcile(project_id)
+    assert len(status["batch"]) == 6
+    assert set(status["batch"] + status["reserve"]) <= set(task_ids)
+    project = project_of(label_studio, project_id)
+    assert project["sampling"] == "Uncertainty sampling"
+    assert project["model_version"] == status["model_version"] == "alfa-mix r0 · 0 labels"
+
+
+def test_tasks_are_preselected_when_a_round_has_trained(inline, colored_project, annotator):
+    project_id, _ = colored_project(30)
+    inline.connect(project_id)
+    first = inline.reconcile(project_id)
+    person = annotator(project_id)
+    for _ in first["batch"]:
+        person.label_next()
+    second = inline.reconcile(project_id)
+    assert second["model_version"] == "alfa-mix r1 · 6 labels"
+    served = []
+    for _ in second["batch"]:
+        task = person.open_next()
+        current = [p for p in task["predictions"] if p["model_version"] == second["model_version"]]
+        assert len(current) == 1
+        assert current[0]["result"][0]["value"]["choices"][0] in CLASSES
+        person.submit(task)
+        served.append(task["id"])
+    assert served == second["batch"]
+
+
+def test_no_task_is_served_twice_when_three_annotators_work_at_once(
+    inline, colored_project, new_annotator
+):
+    project_id, _ = colored_project(30)
+    inline.connect(project_id)
+    status = inline.reconcile(project_id, inline.office_with(budget=9))
+    people = [new_annotator(project_id) for _ in range(3)]
+    served = []
+    for _ in range(3):
+        opened = [person.open_next() for person in people]
+        served += [task["id"] for task in opened]
+        for person, task in zip(people, opened, strict=True):
+            person.submit(task)
+    assert served == status["batch"]
+
+
+def test_batch_is_finished_without_it_when_a_task_was_left_open(
+    inline, colored_project, new_annotator
+):
+    project_id, _ = colored_project(30)
+    inline.connect(project_id)
+    status = inline.reconcile(project_id)
+    left, worker = new_annotator(project_id), new_annotator(project_id)
+    opened = left.open_next()
+    for _ in range(7):
+        worker.label_next()
+    assert inline.reconcile(project_id)["round"] == 0
+    idle_minutes = 1e-9
+    after = inline.reconcile(project_id, inline.office_with(idle_minutes=idle_minutes))
+    assert opened["id"] == status["batch"][0]
+    assert after["round"] == 1
+    assert (
+        after["last_round"]["statistics"]["reason"] == "the last tasks of the batch were left open"
+    )

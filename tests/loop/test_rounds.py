@@ -1,0 +1,309 @@
+"""What annotators and admins do between and during rounds, against a running Label Studio."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backend import rounds
+from backend.snapshot import load_snapshot
+from model_store.project_folder import ProjectFolder, host_folder
+from tests.loop.conftest import LABEL_CONFIG, choice, colored_tasks, predictions_of, project_of
+
+pytestmark = pytest.mark.label_studio
+
+
+def label_batch(inline, annotator, project_id):
+    """Label all of the current batch through the queue; the task ids served."""
+    person = annotator(project_id)
+    return [person.label_next() for _ in inline.status(project_id)["batch"]]
+
+
+def snapshot_of(inline, project_id, number):
+    key = inline.journal.key_of(str(project_id))
+    folder = host_folder(inline.settings.model_dir, inline.settings.label_studio_url) / key
+    return load_snapshot(ProjectFolder(folder).tasks_file(number))
+
+
+def labels_of(inline, project_id, number):
+    """Task id to class index of a round's training labels."""
+    snapshot = snapshot_of(inline, project_id, number)
+    rows = np.flatnonzero(snapshot.labeled)
+    return dict(zip(snapshot.task_ids[rows].tolist(), snapshot.labels[rows].tolist(), strict=True))
+
+
+def assert_published_once(label_studio, project_id, status):
+    """Every task of batch and reserve has exactly one prediction of the current version."""
+    version = status["model_version"]
+    tasks = [
+        p["task"] for p in predictions_of(label_studio, project_id) if p["model_version"] == version
+    ]
+    assert sorted(tasks) == sorted(status["batch"] + status["reserve"])
+
+
+def test_reconcile_changes_nothing_when_all_is_as_it_should_be(
+    label_studio, inline, colored_project
+):
+    project_id, _ = colored_project(15)
+    inline.connect(project_id)
+    first = inline.reconcile(project_id)
+    again = inline.reconcile(project_id)
+    assert (again["round"], again["batch"]) == (first["round"], first["batch"])
+    assert_published_once(label_studio, project_id, again)
+
+
+def test_queue_is_served_in_rank_order_round_after_round(inline, colored_project, annotator):
+    project_id, _ = colored_project(24)
+    inline.connect(project_id)
+    for number in range(3):
+        status = inline.reconcile(project_id)
+        assert status["round"] == number
+        assert label_batch(inline, annotator, project_id) == status["batch"]
+
+
+def test_reserve_is_served_when_the_batch_is_done_and_no_round_follows_yet(
+    inline, colored_project, annotator
+):
+    project_id, _ = colored_project(24)
+    inline.connect(project_id)
+    status = inline.reconcile(project_id)
+    label_batch(inline, annotator, project_id)
+    person = annotator(project_id)
+    served = [person.label_next() for _ in status["reserve"]]
+    assert sorted(served) == sorted(status["reserve"])
+
+
+def test_batch_is_done_when_its_last_task_is_skipped(inline, colored_project, annotator):
+    project_id, _ = colored_project(24)
+    inline.connect(project_id)
+    status = inline.reconcile(project_id)
+    person = annotator(project_id)
+    for _ in range(5):
+        person.label_next()
+    skipped = person.open_next()
+    person.skip(skipped)
+    after = inline.reconcile(project_id)
+    assert after["round"] == 1
+    assert skipped["id"] == status["batch"][5]
+    assert skipped["id"] not in after["batch"] + after["reserve"]
+    assert labels_of(inline, project_id, 1).keys() == set(status["batch"][:5])
+
+
+def test_round_trains_on_the_new_label_when_an_annotation_was_updated(
+    label_studio, inline, colored_project, annotator
+):
+    project_id, _ = colored_project(24)
+    inline.connect(project_id)
+    inline.reconcile(project_id)
+    person = annotator(project_id)
+    task = person.open_next()
+    annotation_id = person.submit(task, "red")
+    path = f"/api/annotations/{annotation_id}/"
+    label_studio.api.call("PATCH", path, json={"result": choice("green")})
+    for _ in range(5):
+        person.label_next()
+    inline.reconcile(project_id)
+    assert labels_of(inline, project_id, 1)[task["id"]] == 1
+
+
+def test_task_returns_to_the_pool_when_its_annotation_is_deleted(
+    label_studio, inline, colored_project, annotator
+):
+    project_id, _ = colored_project(24)
+    inline.connect(project_id)
+    status = inline.reconcile(project_id)
+    person = annotator(project_id)
+    task = person.open_next()
+    label_studio.api.call("DELETE", f"/api/annotations/{person.submit(task)}/")
+    assert [person.label_next() for _ in range(5)] == [task["id"], *status["batch"][1:5]]
+    assert inline.reconcile(project_id)["round"] == 0
+    assert person.label_next() == status["batch"][5]
+    assert inline.reconcile(project_id)["round"] == 1
+
+
+def test_round_0_knows_the_labels_when_tasks_were_imported_with_annotations(label_studio, inline):
+    project_id = label_studio.create_project(LABEL_CONFIG)
+    tasks = [{"data": data} for data in colored_tasks(24)]
+    for task in tasks[:6]:
+        task["annotations"] = [{"result": choice(task["data"]["truth"])}]
+    label_studio.api.call("POST", f"/api/projects/{project_id}/import", json=tasks)
+    inline.connect(project_id)
+    status = inline.reconcile(project_id)
+    assert status["model_version"] == "alfa-mix r0 · 6 labels"
+    assert status["last_round"]["statistics"]["train_accuracy"] > 0.99
+
+
+def test_new_tasks_are_selectable_when_they_come_midway(
+    label_studio, inline, colored_project, annotator
+):
+    project_id, _ = colored_project(12)
+    inline.connect(project_id)
+    before = inline.reconcile(project_id)
+    added = label_studio.import_tasks(project_id, colored_tasks(9, seed=7))
+    assert inline.reconcile(project_id)["batch"] == before["batch"]
+    label_batch(inline, annotator, project_id)
+    after = inline.reconcile(project_id)
+    assert after["last_round"]["pool"] == 12 - 6 + 9
+    assert set(after["batch"]) & set(added)
+
+
+def test_batch_goes_on_without_them_when_tasks_are_deleted_midway(
+    label_studio, inline, colored_project, annotator
+):
+    project_id, _ = colored_project(24)
+    inline.connect(project_id)
+    status = inline.reconcile(project_id)
+    for task_id in status["batch"][:2]:
+        label_studio.api.call("DELETE", f"/api/tasks/{task_id}/")
+    person = annotator(project_id)
+    assert [person.label_next() for _ in range(4)] == status["batch"][2:]
+    after = inline.reconcile(project_id)
+    assert after["round"] == 1
+    assert after["last_error"] is None
+
+
+def test_two_projects_have_queues_of_their_own_when_they_share_a_backend(
+    label_studio, inline, colored_project, annotator
+):
+    (first, _), (second, _) = colored_project(18, seed=1), colored_project(18, seed=2)
+    for project_id in (first, second):
+        inline.connect(project_id)
+        inline.reconcile(project_id)
+    served = label_batch(inline, annotator, first)
+    inline.reconcile(first)
+    inline.reconcile(second)
+    assert inline.status(first)["round"] == 1
+    assert inline.status(second)["round"] == 0
+    assert project_of(label_studio, second)["model_version"] == "alfa-mix r0 · 0 labels"
+    assert label_batch(inline, annotator, second) == inline.status(second)["batch"]
+    assert not set(served) & set(inline.status(second)["batch"])
+
+
+def test_round_is_started_when_training_is_requested(label_studio, inline, colored_project):
+    project_id, _ = colored_project(18)
+    inline.connect(project_id)
+    inline.reconcile(project_id)
+    backend_id = label_studio.api.call("GET", "/api/ml", params={"project": project_id})[0]["id"]
+    label_studio.api.call("POST", f"/api/ml/{backend_id}/train", json={})
+    assert inline.reconcile(project_id)["round"] == 1
+
+
+def test_batch_is_the_pool_when_the_budget_is_larger(inline, colored_project):
+    project_id, task_ids = colored_project(5)
+    inline.connect(project_id)
+    status = inline.reconcile(project_id)
+    assert sorted(status["batch"]) == task_ids
+    assert status["reserve"] == []
+
+
+def test_pool_empty_ends_when_new_tasks_come(label_studio, inline, colored_project, annotator):
+    project_id, _ = colored_project(6)
+    inline.connect(project_id)
+    inline.reconcile(project_id)
+    label_batch(inline, annotator, project_id)
+    empty = inline.reconcile(project_id)
+    assert (empty["phase"], empty["batch"]) == ("pool-empty", [])
+    assert inline.reconcile(project_id)["round"] == empty["round"]
+    added = label_studio.import_tasks(project_id, colored_tasks(6, seed=9))
+    again = inline.reconcile(project_id)
+    assert sorted(again["batch"]) == added
+
+
+def test_version_numbers_go_on_when_the_model_dir_was_lost(label_studio, inline, colored_project):
+    project_id, task_ids = colored_project(12)
+    old = {"task": task_ids[0], "result": [], "model_version": "alfa-mix r4 · 40 labels"}
+    label_studio.api.call("POST", "/api/predictions/", json=old)
+    inline.connect(project_id)
+    assert inline.reconcile(project_id)["round"] == 5
+
+
+def test_project_is_given_back_when_the_backend_is_removed(label_studio, inline, colored_project):
+    project_id, _ = colored_project(12)
+    inline.connect(project_id)
+    inline.reconcile(project_id)
+    backend_id = label_studio.api.call("GET", "/api/ml", params={"project": project_id})[0]["id"]
+    label_studio.api.call("DELETE", f"/api/ml/{backend_id}")
+    status = inline.reconcile(project_id)
+    assert (status["connected"], status["phase"]) == (False, "disconnected")
+    assert project_of(label_studio, project_id)["sampling"] == "Sequential sampling"
+    hooks = label_studio.api.call("GET", "/api/webhooks/", params={"project": project_id})
+    assert hooks == []
+
+
+@pytest.mark.parametrize("damage", ["missing", "moved", "inactive"])
+def test_webhook_is_put_right_when_it_is_wrong(label_studio, inline, colored_project, damage):
+    project_id, _ = colored_project(6)
+    inline.connect(project_id)
+    inline.reconcile(project_id)
+    api = label_studio.api
+    hook = api.call("GET", "/api/webhooks/", params={"project": project_id})[0]
+    if damage == "missing":
+        api.call("DELETE", f"/api/webhooks/{hook['id']}/")
+    elif damage == "moved":
+        moved = {"url": "http://localhost:9/webhook"}
+        api.call("PATCH", f"/api/webhooks/{hook['id']}/", json=moved)
+    else:
+        api.call("PATCH", f"/api/webhooks/{hook['id']}/", json={"is_active": False})
+    inline.reconcile(project_id)
+    hooks = api.call("GET", "/api/webhooks/", params={"project": project_id})
+    assert [(h["url"], h["is_active"]) for h in hooks] == [(f"{inline.url}/webhook", True)]
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL: nothing after it runs, not even handlers of Exception."""
+
+
+@pytest.mark.parametrize("phase", ["train", "embed", "select", "publish", "flip"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_batch_is_published_once_when_the_worker_is_killed_in_a_step(
+    label_studio, inline, colored_project, annotator, monkeypatch, phase, moment
+):
+    """Killed before the step began, or after its work but before the journal knew."""
+    project_id, _ = colored_project(18)
+    inline.connect(project_id)
+    inline.reconcile(project_id)
+    label_batch(inline, annotator, project_id)
+    step = rounds.STEPS[phase]
+
+    def killed(bench, state):
+        if moment == "after":
+            update_round = bench.journal.update_round
+            monkeypatch.setattr(bench.journal, "update_round", lambda *_, **__: kill())
+            try:
+                step(bench, state)
+            finally:
+                monkeypatch.setattr(bench.journal, "update_round", update_round)
+        kill()
+
+    def kill():
+        raise Killed
+
+    monkeypatch.setitem(rounds.STEPS, phase, killed)
+    with pytest.raises(Killed):
+        inline.reconcile(project_id)
+    monkeypatch.setitem(rounds.STEPS, phase, step)
+    status = inline.reconcile(project_id)
+    assert status["round"] == 1
+    assert_published_once(label_studio, project_id, status)
+    assert project_of(label_studio, project_id)["model_version"] == status["model_version"]
+
+
+def test_batch_is_published_once_when_killed_between_prediction_and_journal(
+    label_studio, inline, colored_project, monkeypatch
+):
+    project_id, _ = colored_project(18)
+    inline.connect(project_id)
+    note = inline.journal.note_prediction
+    calls = []
+
+    def killed_at_third(state, task_id, prediction_id):
+        calls.append(task_id)
+        if len(calls) == 3:
+            raise Killed
+        note(state, task_id, prediction_id)
+
+    monkeypatch.setattr(inline.journal, "note_prediction", killed_at_third)
+    with pytest.raises(Killed):
+        inline.reconcile(project_id)
+    monkeypatch.setattr(inline.journal, "note_prediction", note)
+    assert_published_once(label_studio, project_id, inline.reconcile(project_id))
