@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import queue
-import time
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,21 +26,22 @@ class Annotator:
         self._project_id = project_id
         self._true_class = true_class
 
-    def label_next(self) -> int | None:
-        """Label the task that the queue serves next; its id, None when none is left."""
-        started = time.monotonic()
+    def next_task(self) -> dict[str, Any] | None:
+        """The task that the queue serves next, locked for this user; None when none is left."""
         path = f"/api/projects/{self._project_id}/next"
         reply = self._api.session.get(path)
         if reply.status_code == httpx.codes.NOT_FOUND:
             return None
         if not reply.is_success:
             raise LabelStudioError(f"GET {path}: {reply.status_code} {reply.text[:500]}")
-        task = reply.json()
-        annotation = self._annotation(task) | {"lead_time": time.monotonic() - started}
-        self._api.call("POST", f"/api/tasks/{task['id']}/annotations", json=annotation)
-        return task["id"]
+        return reply.json()
 
-    def _annotation(self, task: dict[str, Any]) -> dict[str, Any]:
+    def submit(self, task: Mapping[str, Any]) -> None:
+        """Label a task that was served."""
+        path = f"/api/tasks/{task['id']}/annotations"
+        self._api.call("POST", path, json=self._annotation(task))
+
+    def _annotation(self, task: Mapping[str, Any]) -> dict[str, Any]:
         """What Submit sends: the choice, and the prediction that it was pre-labeled from."""
         choice = self._true_class(task["data"]["image"])
         result = {"from_name": "label", "to_name": "image", "type": "choices"}
@@ -65,24 +65,44 @@ def annotator_account(admin: Api, number: int, password: str) -> Account:
 
 def label_together(annotators: Sequence[Annotator], count: int) -> list[int]:
     """The ids of the tasks served to and labeled by all annotators at once, at most `count`."""
-    permits: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in range(count):
-        permits.put(number)
     with ThreadPoolExecutor(len(annotators)) as pool:
-        shares = pool.map(lambda annotator: _label_share(annotator, permits), annotators)
-        return [task_id for share in shares for task_id in share]
-
-
-def _label_share(annotator: Annotator, permits: queue.SimpleQueue[int]) -> list[int]:
-    served: list[int] = []
-    # A permit per task: who asked for one more would hold its lock into the next round.
-    while not permits.empty():
+        turns = Turns(count)
+        shares = pool.map(lambda annotator: _label_share(annotator, turns), annotators)
         try:
-            permits.get_nowait()
-        except queue.Empty:
-            break
-        task_id = annotator.label_next()
-        if task_id is None:
-            break
-        served.append(task_id)
+            return [task_id for share in shares for task_id in share]
+        finally:
+            # Ctrl-C or one annotator's error ends the others after the task they are at.
+            turns.end()
+
+
+class Turns:
+    """Lets annotators ask for a task one after the other, `count` times in all.
+
+    On SQLite Label Studio hands one task to two users who ask in the same instant, which people do
+    not; and who asked once too often would hold that task's lock into the next round.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._lock = threading.Lock()
+
+    def next_task(self, annotator: Annotator) -> dict[str, Any] | None:
+        """What the queue serves to the annotator, None when the turns or the tasks are used up."""
+        with self._lock:
+            if self._left == 0:
+                return None
+            self._left -= 1
+            return annotator.next_task()
+
+    def end(self) -> None:
+        """Serve nobody any more."""
+        with self._lock:
+            self._left = 0
+
+
+def _label_share(annotator: Annotator, turns: Turns) -> list[int]:
+    served: list[int] = []
+    while (task := turns.next_task(annotator)) is not None:
+        annotator.submit(task)
+        served.append(task["id"])
     return served

@@ -33,6 +33,11 @@ class ProjectStatus:
     batch: tuple[int, ...]
     error: str | None
 
+    @property
+    def pool_is_empty(self) -> bool:
+        """Whether there is nothing left to label."""
+        return self.phase == "pool-empty"
+
 
 class Backend:
     """A running backend."""

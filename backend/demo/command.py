@@ -96,18 +96,23 @@ def _run_rounds(demo: Demo, arguments: argparse.Namespace) -> None:
     report = RoundsReport(demo.backend, demo.project_id, demo.held_out)
     annotators = _annotators(demo, arguments.annotate)
     rounds_left = arguments.rounds if annotators else 0
-    published = None
+    status = None
     while True:
-        status = report.wait_for_round(published, demo.check)
-        report.print_round(status)
-        published = status.round
-        if rounds_left == 0 or status.phase == "pool-empty":
-            if arguments.exit:
-                return
-            annotators = []
-        if annotators:
-            label_together(annotators, _open_tasks(demo.api, status.batch))
+        status = report.wait_for_news(status, demo.check)
+        report.print_news(status)
+        if rounds_left > 0 and not status.pool_is_empty:
+            _label_batch(demo, annotators, status.batch)
             rounds_left -= 1
+        elif arguments.exit:
+            return
+
+
+def _label_batch(demo: Demo, annotators: list[Annotator], batch: tuple[int, ...]) -> None:
+    """Label what is left of the batch, whoever else labels, skips or holds some of it."""
+    while open_tasks := _open_tasks(demo.api, batch):
+        served = label_together(annotators, open_tasks)
+        if not set(served) & set(batch):
+            return
 
 
 def _annotators(demo: Demo, count: int) -> list[Annotator]:
@@ -118,9 +123,9 @@ def _annotators(demo: Demo, count: int) -> list[Annotator]:
 
 
 def _open_tasks(api: Api, task_ids: tuple[int, ...]) -> int:
-    """How many of these tasks nobody labeled yet."""
+    """How many of these tasks nobody labeled or skipped yet."""
     tasks = [api.call("GET", f"/api/tasks/{task_id}/") for task_id in task_ids]
-    return sum(not task["is_labeled"] for task in tasks)
+    return sum(not (task["is_labeled"] or task["cancelled_annotations"]) for task in tasks)
 
 
 def _say(line: str) -> None:

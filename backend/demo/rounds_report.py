@@ -39,8 +39,8 @@ class RoundsReport:
         self._error: str | None = None
         self._phase: str | None = None
 
-    def wait_for_round(self, after: int | None, check: Callable[[], None]) -> ProjectStatus:
-        """The status once a round later than `after` is published or the pool is empty.
+    def wait_for_news(self, seen: ProjectStatus | None, check: Callable[[], None]) -> ProjectStatus:
+        """The status once a later round than `seen` is published or the pool has become empty.
 
         `check` is called between looks; it may raise to end the wait.
         """
@@ -49,13 +49,16 @@ class RoundsReport:
             status = self._backend.status(self._project_id)
             if status is not None:
                 self._show(status)
-                if _is_later(status.round, after) or status.phase == "pool-empty":
+                if _is_news(status, seen):
                     _clear_line()
                     return status
             time.sleep(POLL_S)
 
-    def print_round(self, status: ProjectStatus) -> None:
+    def print_news(self, status: ProjectStatus) -> None:
         """One line: round, labels it was trained on, accuracy."""
+        if status.pool_is_empty:
+            print("every image is labeled or skipped", flush=True)
+            return
         accuracy = self._held_out.accuracy(self._backend, status.key)
         measured = (
             "the k-means centers of the pre-trained features come first"
@@ -78,8 +81,10 @@ class RoundsReport:
         self._phase = status.phase
 
 
-def _is_later(number: int | None, after: int | None) -> bool:
-    return number is not None and (after is None or number > after)
+def _is_news(status: ProjectStatus, seen: ProjectStatus | None) -> bool:
+    if status.pool_is_empty:
+        return seen is None or not seen.pool_is_empty
+    return status.round is not None and (seen is None or status.round != seen.round)
 
 
 def _clear_line() -> None:

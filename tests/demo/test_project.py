@@ -170,7 +170,7 @@ def test_annotators_label_each_task_once_and_truly(label_studio, images, project
         task = label_studio.api.call("GET", f"/api/tasks/{task_id}/")
         (annotation,) = task["annotations"]
         assert annotation["result"][0]["value"]["choices"] == [true_class(task["data"]["image"])]
-    assert annotators[0].label_next() is None
+    assert annotators[0].next_task() is None
 
 
 @pytest.mark.label_studio

@@ -42,19 +42,27 @@ def report_on(monkeypatch):
 def test_wait_ends_at_the_first_later_round(report_on):
     statuses = [None, project_status(None), project_status(1), project_status(2)]
 
-    assert report_on(statuses).wait_for_round(1, lambda: None).round == 2
+    assert report_on(statuses).wait_for_news(project_status(1), lambda: None).round == 2
 
 
 def test_wait_ends_at_round_zero_when_none_was_seen(report_on):
     statuses = [None, project_status(None, "embed"), project_status(0)]
 
-    assert report_on(statuses).wait_for_round(None, lambda: None).round == 0
+    assert report_on(statuses).wait_for_news(None, lambda: None).round == 0
 
 
 def test_wait_ends_when_the_pool_is_empty(report_on):
     statuses = [project_status(3), project_status(3, "pool-empty")]
 
-    assert report_on(statuses).wait_for_round(3, lambda: None).phase == "pool-empty"
+    assert report_on(statuses).wait_for_news(project_status(3), lambda: None).phase == "pool-empty"
+
+
+def test_wait_goes_on_when_the_pool_was_empty_before(report_on):
+    empty = project_status(3, "pool-empty")
+
+    assert (
+        report_on([empty, empty, project_status(4)]).wait_for_news(empty, lambda: None).round == 4
+    )
 
 
 def test_wait_ends_when_the_check_fails(report_on):
@@ -62,13 +70,13 @@ def test_wait_ends_when_the_check_fails(report_on):
         raise DemoError("Label Studio ended")
 
     with pytest.raises(DemoError, match="ended"):
-        report_on().wait_for_round(None, check)
+        report_on().wait_for_news(None, check)
 
 
 def test_wait_shows_an_error_once(report_on, capsys):
     statuses = [project_status(0, error="no images")] * 3 + [project_status(1)]
 
-    report_on(statuses).wait_for_round(0, lambda: None)
+    report_on(statuses).wait_for_news(project_status(0), lambda: None)
 
     assert capsys.readouterr().out.count("no images") == 1
 
@@ -76,7 +84,7 @@ def test_wait_shows_an_error_once(report_on, capsys):
 def test_accuracy_is_the_share_of_right_predictions(report_on, capsys):
     report = report_on(predictions=["a", "b", None, "a"], classes=["a", "a", "a", "a"])
 
-    report.print_round(project_status(7))
+    report.print_news(project_status(7))
 
     assert "round   7      20 labels   50.0% right on 4 held-out images" in capsys.readouterr().out
 
@@ -84,6 +92,6 @@ def test_accuracy_is_the_share_of_right_predictions(report_on, capsys):
 def test_accuracy_is_left_out_when_the_network_has_no_head(report_on, capsys):
     report = report_on(predictions=[None, None], classes=["a", "b"])
 
-    report.print_round(project_status(0))
+    report.print_news(project_status(0))
 
     assert "right" not in capsys.readouterr().out
