@@ -61,7 +61,7 @@ $(LABEL_STUDIO_VENV)/.installed: requirements-label-studio.txt | $(LABEL_STUDIO_
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	echo "Python 3.11 or newer is needed, '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)." \
 	"Name another one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv $* 2>/dev/null || { $(PYTHON) -m venv --clear --without-pip $* \
+	$(PYTHON) -m venv $* >/dev/null 2>&1 || { $(PYTHON) -m venv --clear --without-pip $* \
 	&& $(PYTHON) -m pip --python $*/bin/python install --quiet --disable-pip-version-check pip; }
 
 # Only for the browser tests. Without it they are skipped, except in CI, where they fail.
