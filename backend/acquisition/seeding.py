@@ -1,12 +1,15 @@
-"""D^2 sampling, the seeding of k-means++ and of BADGE, at the speed of matrix products.
+"""D^2 sampling: BADGE's batch and the seeds of k-means.
 
-Each next row is drawn with probability proportional to its squared distance to the nearest row
-drawn so far (Arthur and Vassilvitskii, SODA 2007, Section 2.2). Updating all distances after each
-draw is bound by memory; here they are updated for many draws at once. In between the known
-distances are upper bounds, so drawing from them and keeping a row with probability
+`d2_sample`: each next row is drawn with probability proportional to its squared distance to the
+nearest row drawn so far (Arthur and Vassilvitskii, SODA 2007, Section 2.2). Updating all distances
+after each draw is bound by memory; here they are updated for many draws at once. In between the
+known distances are upper bounds, so drawing from them and keeping a row with probability
 true / known distance is the same distribution, exactly.
 
-Shapes: n rows.
+`greedy_seeds`: the variant for k-means that draws several rows each time and keeps the one that
+lowers the sum of distances most.
+
+Shapes: n rows, D columns, k seeds, t trials.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from backend.acquisition.distances import Space, lower_to_nearest
+from backend.acquisition.distances import ProductSpace, Space, lower_to_nearest
 
 DRAWS_PER_UPDATE = 64
 
@@ -67,3 +70,28 @@ def _keeps(
         return True
     true = float(space.squared_distances(torch.tensor([row]), torch.tensor(drawn)).min())
     return generator.random() * upper < true
+
+
+def greedy_seeds(points: np.ndarray, k: int, generator: np.random.Generator) -> np.ndarray:
+    """Return `(k',)` rows of `points (n, D)` by greedy k-means++; k' < k where rows repeat.
+
+    2 + log k trials a step, as scikit-learn's.
+    """
+    trials = 2 + int(np.log(k))
+    space = ProductSpace.euclidean(points)
+    every = slice(0, len(points))
+    seeds = [int(generator.integers(len(points)))]
+    nearest = space.squared_distances(every, torch.tensor(seeds))[:, 0]
+    nearest[seeds] = 0
+    while len(seeds) < k:
+        ends = np.cumsum(nearest.numpy(), dtype=np.float64)
+        if ends[-1] == 0:
+            break
+        draws = np.searchsorted(ends, generator.random(trials) * ends[-1], side="right")
+        rows = torch.from_numpy(np.minimum(draws, len(points) - 1))
+        tried = torch.minimum(space.squared_distances(every, rows), nearest[:, None])
+        best = int(tried.sum(0).argmin())
+        seeds.append(int(rows[best]))
+        nearest = tried[:, best].contiguous()
+        nearest[seeds[-1]] = 0
+    return np.unique(seeds)

@@ -10,8 +10,8 @@ from backend.acquisition import seeding
 from backend.acquisition.coverage import Coverage, rbf, top_hat
 from backend.acquisition.distances import PredictionSpace, ProductSpace, nearest_centers
 from backend.acquisition.k_center import k_center
-from backend.acquisition.kmeans import kmeans, medoids
-from backend.acquisition.seeding import d2_sample
+from backend.acquisition.kmeans import kmeans, leading_subspace, medoids
+from backend.acquisition.seeding import d2_sample, greedy_seeds
 
 
 def squared_distance_matrix(points):
@@ -76,7 +76,7 @@ def test_k_center_takes_every_row_once_when_all_coincide():
     np.testing.assert_array_equal(ids[k_center(space, np.array([], int), 9, ids)], np.arange(9))
 
 
-@pytest.mark.parametrize("draws", [1, 3, 64])
+@pytest.mark.parametrize("draws", [1, 64])
 def test_d2_sample_draws_with_the_probabilities_of_the_definition(draws, monkeypatch):
     # Rows at 0, 1, 3, 7 on a line, first 0. The pair drawn after it has a known probability.
     monkeypatch.setattr(seeding, "DRAWS_PER_UPDATE", draws)
@@ -90,7 +90,7 @@ def test_d2_sample_draws_with_the_probabilities_of_the_definition(draws, monkeyp
     space = ProductSpace.euclidean(x[:, None])
     generator = np.random.default_rng(0)
     found = np.zeros((4, 4))
-    runs = 1000
+    runs = 600
     for _ in range(runs):
         first, second, third = d2_sample(space, 3, 0, generator)
         assert first == 0
@@ -154,12 +154,36 @@ def test_nearest_centers_equals_a_loop(points):
     np.testing.assert_allclose(found.squared_distance, squared.min(1), atol=1e-9)
 
 
-def test_kmeans_is_within_two_percent_of_sklearn_run_to_convergence():
+def test_kmeans_is_within_one_percent_of_sklearn_run_to_convergence():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2000, 10)) + 3 * rng.normal(size=(40, 10))[rng.integers(40, size=2000)]
     reference = KMeans(50, n_init=1, random_state=0, max_iter=300).fit(x).inertia_
     inertias = [kmeans(x, 50, np.random.default_rng(s)).inertia for s in range(5)]
-    assert np.mean(inertias) < 1.02 * reference
+    assert np.mean(inertias) < 1.01 * reference
+
+
+def test_kmeans_is_within_one_percent_of_sklearn_when_it_starts_in_a_subspace():
+    rng = np.random.default_rng(0)
+    scales = np.linspace(2, 0.2, 160)
+    centers = rng.normal(size=(30, 160)) * scales
+    x = centers[rng.integers(30, size=1500)] + 0.7 * rng.normal(size=(1500, 160)) * scales
+    reference = KMeans(40, n_init=1, random_state=0, max_iter=300).fit(x).inertia_
+    inertias = [kmeans(x, 40, np.random.default_rng(s)).inertia for s in range(3)]
+    assert np.mean(inertias) < 1.01 * reference
+
+
+def test_leading_subspace_holds_the_leading_principal_directions():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 30)) * np.r_[np.full(4, 10.0), np.full(26, 0.1)]
+    basis = leading_subspace(x, 4, rng)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(4), atol=1e-9)
+    assert np.linalg.norm(basis[:4]) == pytest.approx(2, abs=1e-3)
+
+
+def test_greedy_seeds_end_early_when_only_copies_are_left():
+    seeds = greedy_seeds(np.repeat(np.eye(3), 4, axis=0), 8, np.random.default_rng(0))
+    assert len(seeds) == 3
+    assert len(np.unique(seeds // 4)) == 3
 
 
 def test_kmeans_inertia_is_that_of_its_centers(points):
