@@ -53,17 +53,19 @@ class Office:
     journal: Journal
     session: VisionSession
 
-    def __post_init__(self) -> None:
-        if self.settings.strategy not in strategy_names():
-            raise SettingsError(
-                f"ALFAMIX_STRATEGY is {self.settings.strategy!r}; needed is one of "
-                f"{', '.join(strategy_names())}"
-            )
-
     def client(self, state: ProjectState) -> LabelStudioClient:
         """A client with the configured token, or with the one that Label Studio sent."""
         token = self.settings.label_studio_api_key or state.access_token
         return LabelStudioClient(self.settings.label_studio_url, token)
+
+
+def check_strategy(settings: Settings) -> None:
+    """SettingsError: the strategy is not in the registry."""
+    if settings.strategy not in strategy_names():
+        raise SettingsError(
+            f"ALFAMIX_STRATEGY is {settings.strategy!r}; needed is one of "
+            f"{', '.join(strategy_names())}"
+        )
 
 
 def reconcile(office: Office, key: str) -> None:

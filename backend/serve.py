@@ -12,6 +12,7 @@ import time
 from types import FrameType
 
 from backend.settings import Settings
+from backend.startup import open_journal
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,11 @@ NICENESS = 10
 
 
 def serve(settings: Settings) -> int:
-    """Run both processes until SIGTERM or SIGINT; restart one that dies. The exit status."""
+    """Run both processes until SIGTERM or SIGINT; a worker that dies is started again.
+
+    The exit status; StoreError: MODEL_DIR cannot be written, said before anything is started.
+    """
+    open_journal(settings).close()
     stop = threading.Event()
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:

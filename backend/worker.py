@@ -13,7 +13,7 @@ import torch
 from backend.errors import AlfaMixError
 from backend.model import AlfaMixModel
 from backend.predictor import UNNUMBERED_VERSION
-from backend.projects import Office, reconcile
+from backend.projects import Office, check_strategy, reconcile
 from backend.settings import Settings
 from backend.startup import open_journal, open_session
 from model_store.journal import ProjectState
@@ -119,5 +119,6 @@ def open_worker(settings: Settings) -> Worker:
     """A worker with its network loaded. WeightsError, SettingsError, StoreError."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
+    check_strategy(settings)
     journal = open_journal(settings)
     return Worker(Office(settings, journal, open_session(settings)))

@@ -123,6 +123,10 @@ class Journal:
             raise StoreError(f"MODEL_DIR: {folder} cannot be created: {error}") from error
         return cls(f"sqlite:///{folder / 'journal.sqlite'}", clock)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
     # What the web process notes
 
     def note_changed(self, key: str, *, training_requested: bool = False) -> None:

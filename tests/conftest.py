@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,6 @@ class LabelStudio:
         self.document_root = server.document_root
         self.api = Api(server.url, server.token)
         self.session = self.api.session
-        self._user_numbers = itertools.count(1)
 
     def create_project(self, label_config: str, **fields: Any) -> int:
         """The id of a new project."""
@@ -61,7 +60,7 @@ class LabelStudio:
 
     def create_user(self) -> tuple[str, str, str]:
         """Email, password and legacy token of a new member of the organization."""
-        email = f"annotator{next(self._user_numbers)}@example.com"
+        email = f"annotator-{uuid.uuid4().hex}@example.com"
         account = sign_up(self.api, email, "alfa-mix-annotator")
         return account.email, account.password, account.token
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from dataclasses import replace
 
 import httpx
 import pytest
 
 from backend.demo.child import free_port
 from backend.errors import SettingsError
-from backend.projects import Office
+from backend.projects import check_strategy
+from backend.settings import Settings
 from backend.worker import Worker
 from tests.loop.conftest import LABEL_CONFIG, choice, colored_tasks
 
@@ -188,10 +188,9 @@ def test_other_projects_go_on_when_one_has_an_error(label_studio, inline, colore
     assert inline.status(project_id)["round"] == 0
 
 
-def test_office_names_the_strategies_when_the_configured_one_is_unknown(inline):
-    settings = replace(inline.settings, strategy="magic")
+def test_check_strategy_names_the_strategies_when_the_configured_one_is_unknown():
     with pytest.raises(SettingsError, match=r"'magic'.*alfa-mix"):
-        Office(settings, inline.journal, inline.session)
+        check_strategy(Settings(strategy="magic"))
 
 
 @pytest.mark.parametrize(
