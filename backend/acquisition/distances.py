@@ -44,6 +44,7 @@ class ProductSpace:
     def __init__(self, factors: Sequence[Tensor]) -> None:
         self._factors = factors
         self.squares = math.prod(f.square().sum(1) for f in factors)
+        self._noise = 8 * torch.finfo(self.squares.dtype).eps
 
     @classmethod
     def euclidean(cls, *arrays: np.ndarray) -> ProductSpace:
@@ -57,7 +58,10 @@ class ProductSpace:
 
     def squared_distances(self, rows: Rows, centers: Tensor) -> Tensor:
         inner = math.prod(f[rows] @ f[centers].T for f in self._factors)
-        return inner.mul_(-2).add_(self.squares[centers]).add_(self.squares[rows, None]).clamp_(0)
+        squares = self.squares[rows, None] + self.squares[centers]
+        squared = torch.sub(squares, inner, alpha=2, out=inner)
+        # Below this a distance is rounding: copies of a row are at distance 0, exactly.
+        return squared.masked_fill_(squared <= squares.mul_(self._noise), 0)
 
     def take(self, rows: Tensor) -> ProductSpace:
         return ProductSpace([f[rows] for f in self._factors])

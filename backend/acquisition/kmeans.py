@@ -2,8 +2,8 @@
 
 Seeding is what k-means mostly costs and what its result mostly depends on. Here greedy k-means++
 seeds and the first Lloyd iterations see the points in their leading 64 dimensions only, the seeds
-on a sample of 10 points per cluster (4,096 at least); the last iterations see everything. Measured figures are in
-docs/acquisition.md.
+on a sample of 10 points per cluster (4,096 at least); the last iterations see everything.
+Measured figures are in docs/acquisition.md.
 
 Source: Arthur and Vassilvitskii, SODA 2007, with the greedy trials of its Section 5; Lloyd, 1982;
 Boutsidis et al., IEEE Transactions on Information Theory 61, 2015, for k-means on projections.
