@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from backend.errors import DemoError
@@ -22,6 +23,8 @@ HELD_OUT = 300
 # A small dataset keeps most of its images for labeling.
 HELD_OUT_SHARE = 0.2
 DIGIT_PX = 96
+# The digits fill their 8 x 8 pixels; as in MNIST, paper around them makes them easier to read.
+MARGIN_PX = 2
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,6 @@ def _digits() -> Iterator[tuple[Image.Image, int]]:
     digits = load_digits()
     for pixels, digit in zip(digits.images, digits.target, strict=True):
         # 0 (paper) to 16 (ink) becomes black on white.
-        shades = (255 - pixels * (255 / 16)).round().astype("uint8")
-        image = Image.fromarray(shades)
+        shades = 255 - np.pad(pixels, MARGIN_PX) * (255 / 16)
+        image = Image.fromarray(shades.round().astype("uint8"))
         yield image.resize((DIGIT_PX, DIGIT_PX), Image.Resampling.LANCZOS), int(digit)
