@@ -2,9 +2,7 @@
 
 from backend.vision.classifier import LinearHead
 from backend.vision.embedding import Loader
-from backend.vision.finetune import Finetune, parse_finetune
-from backend.vision.network import BackboneSpec
-from backend.vision.session import (
+from backend.vision.exchange import (
     EmbeddedImages,
     FeatureStores,
     LabeledImages,
@@ -12,9 +10,10 @@ from backend.vision.session import (
     PoolReport,
     Trained,
     TrainingReport,
-    VisionConfig,
-    VisionSession,
 )
+from backend.vision.finetune import Finetune, parse_finetune
+from backend.vision.network import BackboneSpec
+from backend.vision.session import VisionConfig, VisionSession
 from backend.vision.standardization import Standardization
 from backend.vision.training import Progress, TrainingConfig
 

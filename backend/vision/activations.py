@@ -133,13 +133,18 @@ class ActivationSource:
     def _from_trunk(self, image_keys: list[str], load: Loader) -> Iterator[ActivationBatch]:
         writer = PartWriter(self._cache)
         for batch in pixel_batches(image_keys, load, self._preprocessing):
-            activations = self._run_trunk(batch.pixels)
+            activations = self.compute(batch.pixels)
             writer.add(batch.image_keys, activations.numpy())
             yield ActivationBatch(batch.image_keys, activations, batch.unreadable)
         writer.flush()
 
     @torch.inference_mode()
-    def _run_trunk(self, pixels: torch.Tensor) -> torch.Tensor:
+    def compute(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Activations (B, ...) of (B, 3, px, px) uint8 pixels, on the CPU in their storage dtype.
+
+        Raises:
+            WeightsError: the network's numbers do not fit that dtype.
+        """
         if len(pixels) == 0:
             return torch.empty(0, *self._split.activation_shape, dtype=self._split.activation_dtype)
         with autocast(self._device):

@@ -1,6 +1,5 @@
-"""The pre-trained ViT, built by timm, filled from the hub or a file. The only importer of timm."""
+"""The pre-trained ViT, built by timm and filled from the hub or a file."""
 
-import difflib
 import hashlib
 import logging
 import re
@@ -12,22 +11,23 @@ from typing import Any
 import timm
 import torch
 from timm.data import resolve_data_config
-from timm.models import eva, vision_transformer
+from timm.models.vision_transformer import Block
 
-from backend.errors import SettingsError, WeightsError
+from backend.errors import WeightsError
+from backend.vision.blueprint import (
+    REMEDIES,
+    check_feature_blocks,
+    checked_image_px,
+    vit_blueprint,
+)
 from backend.vision.preprocessing import Preprocessing
-from backend.vision.weights_file import WeightsCard, WeightsFile, read_weights
+from backend.vision.weights_file import WeightsCard, read_weights
+from backend.vision.weights_fit import vit_from_file
 
 LOG = logging.getLogger(__name__)
 BUNDLED_NAME = "bundled"
 BUNDLED_WEIGHTS = Path(__file__).parent / "bundled" / "fashion_mnist_vit.safetensors"
-SOURCE_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
-REMEDIES = (
-    "set ALFAMIX_BACKBONE_WEIGHTS to a .safetensors or .pth file of these weights, or make the hub "
-    "(huggingface.co) reachable, or set ALFAMIX_BACKBONE=bundled for the small ViT that ships"
-)
 FINGERPRINT_LENGTH = 12
-VIT_CLASSES = (vision_transformer.VisionTransformer, eva.Eva)
 DEFAULT_FEATURE_BLOCKS = 4
 
 
@@ -95,13 +95,14 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
     elif spec.name == BUNDLED_NAME:
         raise WeightsError(f"{path} carries no card; ALFAMIX_BACKBONE must name its timm model")
     arguments = {} if file is None or file.card is None else file.card.model_arguments
-    blueprint = _blueprint(spec.name, arguments)
-    image_px = _check_input(spec, blueprint)
+    blueprint = vit_blueprint(spec.name, arguments)
+    image_px = checked_image_px(spec.name, blueprint, spec.image_px)
+    check_feature_blocks(spec.name, blueprint, spec.feature_blocks)
     arguments = {**arguments, "img_size": image_px, "num_classes": 0}
     if file is None:
         vit = _from_hub(spec.name, arguments, blueprint.pretrained_cfg)
     else:
-        vit = _from_file(spec.name, arguments, file, path)
+        vit = vit_from_file(spec.name, arguments, file, path)
     preprocessing = _preprocessing(vit, image_px, None if file is None else file.card)
     fingerprint = _fingerprint(vit, preprocessing, spec.feature_blocks)
     return _take_apart(vit, spec, preprocessing, fingerprint)
@@ -111,61 +112,6 @@ def _spec_of_card(spec: BackboneSpec, card: WeightsCard) -> BackboneSpec:
     """The card knows better than ALFAMIX_BACKBONE what is in its file."""
     LOG.info("the weights file's card says %s: ALFAMIX_BACKBONE is not used", card.model)
     return replace(spec, name=card.model, image_px=spec.image_px or card.image_px)
-
-
-def _blueprint(name: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
-    """The network without storage for its weights: to check sizes before anything is downloaded."""
-    if not name.startswith(SOURCE_PREFIXES):
-        _check_name(name)
-    try:
-        with torch.device("meta"):
-            model = timm.create_model(name, pretrained=False, **arguments)
-    except OSError as error:
-        raise WeightsError(
-            f"the description of {name} cannot be had ({error}); {REMEDIES}"
-        ) from error
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-        raise WeightsError(f"timm cannot build {name} with {dict(arguments)}: {error}") from error
-    if not isinstance(model, VIT_CLASSES) or model.cls_token is None:
-        raise WeightsError(
-            f"{name} is a {type(model).__name__}; needed is a ViT with a CLS token, such as "
-            f"vit_small_patch16_224.dino"
-        )
-    if getattr(model, "rope_mixed", False):
-        raise WeightsError(
-            f"{name} has position embeddings of its own in each block: not supported"
-        )
-    return model
-
-
-def _check_name(name: str) -> None:
-    base, _, tag = name.partition(".")
-    known = timm.list_models(f"{base}*", pretrained=True, include_tags=True)
-    if timm.is_model(base) and (not tag or name in known):
-        return
-    candidates = timm.list_models("*vit*", pretrained=True) + timm.list_models("*vit*")
-    near = difflib.get_close_matches(name, candidates, n=4, cutoff=0.5)
-    hint = f"; near names: {', '.join(near)}" if near else ""
-    raise WeightsError(f"timm {timm.__version__} knows no model {name!r}{hint}")
-
-
-def _check_input(spec: BackboneSpec, blueprint: torch.nn.Module) -> int:
-    """The input side, after checking it and feature_blocks against the network."""
-    depth = len(blueprint.blocks)
-    if not 1 <= spec.feature_blocks <= depth:
-        raise SettingsError(
-            f"ALFAMIX_FEATURE_BLOCKS is {spec.feature_blocks}; {spec.name} has {depth} blocks"
-        )
-    own_px = resolve_data_config(model=blueprint)["input_size"][-1]
-    image_px = own_px if spec.image_px is None else spec.image_px
-    patch_px = blueprint.patch_embed.patch_size[0]
-    if image_px < patch_px or image_px % patch_px:
-        below = max(1, image_px // patch_px) * patch_px
-        raise SettingsError(
-            f"ALFAMIX_IMAGE_PX is {image_px}; {spec.name} needs a multiple of its patch size "
-            f"{patch_px}, such as {below} or {below + patch_px}"
-        )
-    return image_px
 
 
 def _from_hub(
@@ -182,66 +128,6 @@ def _from_hub(
         raise WeightsError(f"the weights of {name} cannot be had ({error}); {REMEDIES}") from error
     except RuntimeError as error:
         raise WeightsError(f"timm cannot load pre-trained weights for {name}: {error}") from error
-
-
-def _from_file(
-    name: str, arguments: Mapping[str, Any], file: WeightsFile, path: Path
-) -> torch.nn.Module:
-    vit = timm.create_model(name, pretrained=False, **arguments)
-    state = _convert(file.state, vit, name, path)
-    expected = vit.state_dict()
-    differences = _differences(state, expected)
-    if differences:
-        raise WeightsError(f"{path} holds another network than {name}: {differences}")
-    vit.load_state_dict(state)
-    return vit
-
-
-def _convert(
-    state: dict[str, torch.Tensor], vit: torch.nn.Module, name: str, path: Path
-) -> dict[str, torch.Tensor]:
-    """`state` in timm's names, its position grid resampled to the input size.
-
-    The patch size is compared first: timm would resample another one's patches without a word.
-    """
-    patches = state.get("patch_embed.proj.weight")
-    wanted = vit.patch_embed.proj.weight
-    if patches is not None and patches.ndim == 4 and patches.shape != wanted.shape:
-        raise WeightsError(
-            f"{path} holds another network than {name}: patch_embed.proj.weight is "
-            f"{tuple(patches.shape)}, needed is {tuple(wanted.shape)}"
-        )
-    convert = (
-        eva.checkpoint_filter_fn
-        if isinstance(vit, eva.Eva)
-        else vision_transformer.checkpoint_filter_fn
-    )
-    try:
-        return convert(state, vit)
-    except (RuntimeError, KeyError, AssertionError, ValueError) as error:
-        raise WeightsError(f"{path} holds another network than {name}: {error!r}") from error
-
-
-def _differences(state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> str:
-    """What keeps `state` from fitting, in words; empty when it fits."""
-    shapes = [
-        f"{key} is {tuple(state[key].shape)}, needed is {tuple(expected[key].shape)}"
-        for key in expected
-        if key in state and state[key].shape != expected[key].shape
-    ]
-    parts = [
-        _some("missing", [key for key in expected if key not in state]),
-        _some("too many", [key for key in state if key not in expected]),
-        _some("other shapes", shapes),
-    ]
-    return "; ".join(filter(None, parts))
-
-
-def _some(title: str, items: list[str], shown: int = 3) -> str:
-    if not items:
-        return ""
-    more = f" and {len(items) - shown} more" if len(items) > shown else ""
-    return f"{title}: {', '.join(items[:shown])}{more}"
 
 
 def _preprocessing(vit: torch.nn.Module, image_px: int, card: WeightsCard | None) -> Preprocessing:
@@ -301,3 +187,18 @@ def _fingerprint(vit: torch.nn.Module, preprocessing: Preprocessing, feature_blo
             digest.update(key.encode())
             digest.update(tensor.float().contiguous().numpy().tobytes())
     return digest.hexdigest()[:FINGERPRINT_LENGTH]
+
+
+def last_block(
+    block: torch.nn.Module, tokens: torch.Tensor, **arguments: torch.Tensor
+) -> torch.Tensor:
+    """The CLS token (B, C) that the network's last block makes of (B, T, C) tokens.
+
+    Nobody sees what it makes of the others, so timm's plain block runs its MLP, two thirds of the
+    work, on the CLS token alone.
+    """
+    if type(block) is not Block:
+        return block(tokens, **arguments)[:, 0]
+    attended = block.drop_path1(block.ls1(block.attn(block.norm1(tokens), **arguments)))
+    cls = tokens[:, 0] + attended[:, 0]
+    return cls + block.drop_path2(block.ls2(block.mlp(block.norm2(cls))))

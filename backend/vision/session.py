@@ -15,10 +15,19 @@ import numpy as np
 import torch
 
 from backend.errors import ImageError, WeightsError
-from backend.vision.activations import ActivationSource, Cache, PartWriter, RowStore, new_rows
+from backend.vision.activations import ActivationSource, Cache, PartWriter, new_rows
 from backend.vision.classifier import HEAD_BIAS, HEAD_WEIGHT, LinearHead
 from backend.vision.device import autocast, resolve_device
 from backend.vision.embedding import Loader
+from backend.vision.exchange import (
+    EmbeddedImages,
+    FeatureStores,
+    LabeledImages,
+    Network,
+    PoolReport,
+    Trained,
+    TrainingReport,
+)
 from backend.vision.finetune import parse_finetune
 from backend.vision.network import Backbone, BackboneSpec, load_backbone
 from backend.vision.preprocessing import Preprocessing
@@ -43,74 +52,6 @@ class VisionConfig:
     device: str = "auto"
     training: TrainingConfig = field(default_factory=TrainingConfig)
     activation_limit_gib: float = 20.0
-
-
-@dataclass(frozen=True)
-class FeatureStores:
-    """One project's stores. activations: of dtype float16; None keeps no activations."""
-
-    embeddings: RowStore
-    activations: RowStore | None
-
-
-@dataclass(frozen=True)
-class LabeledImages:
-    """L image keys and their (L,) int64 class numbers."""
-
-    image_keys: Sequence[str]
-    labels: np.ndarray
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network that embeds, and classifies once it has been trained. Never changed.
-
-    version: names its features; networks of equal version give equal embeddings.
-    head: None for the pre-trained network.
-    """
-
-    version: str
-    head: LinearHead | None
-    split: Split
-    tail: torch.nn.Module
-
-
-@dataclass(frozen=True)
-class TrainingReport:
-    """How training ended; see `TrainingOutcome`. unreadable: reason by key of images left out."""
-
-    epochs: int
-    train_accuracy: float
-    loss: float
-    seconds: float
-    unreadable: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A new network, and the tensors and card from which `restore` makes it again."""
-
-    network: Network
-    tensors: dict[str, torch.Tensor]
-    card: dict[str, Any]
-    report: TrainingReport
-
-
-@dataclass(frozen=True)
-class PoolReport:
-    """computed: embeddings added to the store. unreadable: reason by image key."""
-
-    computed: int
-    unreadable: dict[str, str]
-
-
-@dataclass(frozen=True)
-class EmbeddedImages:
-    """embeddings: (n, D) float32 of `image_keys`. unreadable: reason by key of the others."""
-
-    image_keys: list[str]
-    embeddings: np.ndarray
-    unreadable: dict[str, str]
 
 
 class VisionSession:
@@ -239,6 +180,11 @@ class VisionSession:
             on_progress(done + computed + len(unreadable), total)
         writer.flush()
         return PoolReport(computed, unreadable)
+
+    def embed_pixels(self, network: Network, pixels: torch.Tensor) -> np.ndarray:
+        """(B, D) float32 embeddings of (B, 3, px, px) uint8 pixels: the bare network."""
+        source = ActivationSource(network.split, self.preprocessing, self._device, cache=None)
+        return self._run_tail(network, source.compute(pixels))
 
     def embed_now(
         self, network: Network, image_keys: Sequence[str], load: Loader

@@ -23,7 +23,7 @@ from torch import nn
 
 from backend.errors import SettingsError
 from backend.vision.finetune import Finetune
-from backend.vision.network import Backbone
+from backend.vision.network import Backbone, last_block
 from backend.vision.preprocessing import Normalize
 
 
@@ -58,7 +58,7 @@ def split_backbone(backbone: Backbone, finetune: Finetune, device: torch.device)
             f"ALFAMIX_FINETUNE is {finetune.text}; {backbone.name} has {depth} blocks"
         )
     if finetune.is_head or finetune.is_full:
-        whole = nn.Sequential(Trunk(backbone, depth), Tail(backbone, depth))
+        whole = nn.Sequential(Trunk(backbone, depth - 1), Tail(backbone, depth - 1))
         trunk, tail = (whole, nn.Identity()) if finetune.is_head else (nn.Identity(), whole)
         dtype = torch.float32 if finetune.is_head else torch.uint8
     else:
@@ -95,21 +95,26 @@ class Trunk(nn.Module):
 
 
 class Tail(nn.Module):
-    """Packed activations (B, X + T, C) of `Trunk(backbone, cut)` to embeddings (B, D) float32."""
+    """Packed activations (B, X + T, C) of `Trunk(backbone, cut)` to embeddings (B, D) float32.
+
+    `cut` leaves it at least the network's last block.
+    """
 
     def __init__(self, backbone: Backbone, cut: int) -> None:
         super().__init__()
         depth = len(backbone.blocks)
         first_feature = depth - backbone.feature_blocks
         self.features_before = max(0, cut - first_feature)
-        self.blocks = _Blocks(backbone, cut, depth, first_feature)
+        self.blocks = _Blocks(backbone, cut, depth - 1, first_feature)
+        self.last = backbone.blocks[-1]
         self.norm = backbone.norm
 
     def forward(self, packed: torch.Tensor) -> torch.Tensor:
         extra = max(0, self.features_before - 1)
         before = [packed[:, i] for i in range(self.features_before)]
-        _, features = self.blocks(packed[:, extra:].float())
-        cls = torch.stack([*(token.float() for token in before), *features], dim=1)
+        tokens, features = self.blocks(packed[:, extra:].float())
+        newest = last_block(self.last, tokens, **self.blocks.arguments())
+        cls = torch.stack([*(token.float() for token in before), *features, newest], dim=1)
         return self.norm(cls).flatten(1).float()
 
 
@@ -127,11 +132,14 @@ class _Blocks(nn.Module):
         for name, value in backbone.block_arguments.items():
             self.register_buffer(name, value, persistent=False)
 
+    def arguments(self) -> dict[str, torch.Tensor]:
+        """What each block needs besides the tokens, on the module's device."""
+        return {name: getattr(self, name) for name in self.argument_names}
+
     def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        arguments = {name: getattr(self, name) for name in self.argument_names}
         features = []
         for number, block in enumerate(self.blocks):
-            tokens = block(tokens, **arguments)
+            tokens = block(tokens, **self.arguments())
             if number >= self.first_feature:
                 features.append(tokens[:, 0])
         return tokens, features

@@ -22,7 +22,7 @@ from tests.vision.tiny import (
     save_with_card,
 )
 
-REAL_MODEL = "vit_tiny_patch16_224"  # 5.7 M parameters: the smallest that timm has by name
+REAL_MODEL = "test_vit"  # timm's own for tests: 6 blocks, 64 wide, patch 16, 160 px
 
 
 def load(path: Path | None, name: str = "not_used", **changes: object) -> Backbone:
@@ -91,22 +91,22 @@ def test_load_backbone_finds_the_weights_when_nested_and_prefixed(
     torch.save(state if nesting is None else {nesting: state, "epoch": 7}, path)
     with pytest.raises(WeightsError, match=r"missing: blocks\.1\."):
         load(path, REAL_MODEL)  # everything else, also the head, was understood
-    depth_12 = state | {
+    all_blocks = state | {
         f"{prefix}blocks.{block}.{key}": value
-        for block in range(1, 12)
+        for block in range(1, 6)
         for key, value in vit.blocks[0].state_dict().items()
     }
-    torch.save(depth_12 if nesting is None else {nesting: depth_12}, path)
+    torch.save(all_blocks if nesting is None else {nesting: all_blocks}, path)
     backbone = load(path, REAL_MODEL)
-    assert torch.equal(backbone.blocks[11].attn.qkv.weight, vit.blocks[0].attn.qkv.weight)
-    assert backbone.preprocessing.image_px == 224
+    assert torch.equal(backbone.blocks[5].attn.qkv.weight, vit.blocks[0].attn.qkv.weight)
+    assert backbone.preprocessing.image_px == 160
 
 
 def test_load_backbone_names_the_keys_when_weights_are_of_another_network(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
-    vit = timm.create_model(REAL_MODEL, num_classes=0, depth=13)
+    vit = timm.create_model(REAL_MODEL, num_classes=0, depth=7)
     save_file(vit.state_dict(), path)
-    with pytest.raises(WeightsError, match=r"another network.*too many: blocks\.12\.") as caught:
+    with pytest.raises(WeightsError, match=r"another network.*too many: blocks\.6\.") as caught:
         load(path, REAL_MODEL)
     assert "missing" not in str(caught.value)
 
@@ -114,7 +114,7 @@ def test_load_backbone_names_the_keys_when_weights_are_of_another_network(tmp_pa
 def test_load_backbone_names_the_shapes_when_weights_are_of_another_network(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_file(timm.create_model(REAL_MODEL, num_classes=0, mlp_ratio=2).state_dict(), path)
-    wanted = r"blocks\.0\.mlp\.fc1\.weight is \(384, 192\), needed is \(768, 192\)"
+    wanted = r"blocks\.0\.mlp\.fc1\.weight is \(128, 64\), needed is \(192, 64\)"
     with pytest.raises(WeightsError, match=wanted):
         load(path, REAL_MODEL)
 
@@ -122,9 +122,9 @@ def test_load_backbone_names_the_shapes_when_weights_are_of_another_network(tmp_
 def test_load_backbone_refuses_when_patches_have_another_size(tmp_path: Path) -> None:
     # timm's own loader would resample the patch embedding without a word
     path = tmp_path / "w.safetensors"
-    vit = timm.create_model(REAL_MODEL, num_classes=0, patch_size=8, img_size=112)
+    vit = timm.create_model(REAL_MODEL, num_classes=0, patch_size=8, img_size=80)
     save_file(vit.state_dict(), path)
-    with pytest.raises(WeightsError, match=r"patch_embed\.proj\.weight is \(192, 3, 8, 8\)"):
+    with pytest.raises(WeightsError, match=r"patch_embed\.proj\.weight is \(64, 3, 8, 8\)"):
         load(path, REAL_MODEL)
 
 

@@ -266,8 +266,8 @@ def test_checkpoint_holds_the_trained_part_only(weights_path: Path, stores: Feat
         .tensors
     )
     assert tensors("head") == {"head.weight", "head.bias"}
-    blocks = {name.split(".")[3] for name in tensors("blocks:2") if ".blocks." in name}
-    assert blocks == {"0", "1"}
+    parts = {name.rsplit(".", 3)[0] for name in tensors("blocks:2") if ".attn.qkv." in name}
+    assert parts == {"tail.blocks.blocks.0", "tail.last"}
 
 
 def test_restore_raises_when_the_checkpoint_is_of_another_backbone(

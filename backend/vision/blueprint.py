@@ -1,0 +1,86 @@
+"""A network without storage for its weights: to check name and sizes before anything is loaded."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+import torch
+from timm.data import resolve_data_config
+from timm.models.eva import Eva
+from timm.models.vision_transformer import VisionTransformer
+
+from backend.errors import SettingsError, WeightsError
+
+SOURCE_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
+REMEDIES = (
+    "set ALFAMIX_BACKBONE_WEIGHTS to a .safetensors or .pth file of these weights, or make the hub "
+    "(huggingface.co) reachable, or set ALFAMIX_BACKBONE=bundled for the small ViT that ships"
+)
+
+
+def vit_blueprint(name: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
+    """timm's ViT `name` on the meta device.
+
+    Raises:
+        WeightsError: timm does not know or cannot build it, or it is no ViT with a CLS token.
+    """
+    if not name.startswith(SOURCE_PREFIXES):
+        _check_name(name)
+    try:
+        with torch.device("meta"):
+            model = timm.create_model(name, pretrained=False, **arguments)
+    except OSError as error:
+        raise WeightsError(
+            f"the description of {name} cannot be had ({error}); {REMEDIES}"
+        ) from error
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise WeightsError(f"timm cannot build {name} with {dict(arguments)}: {error}") from error
+    if not isinstance(model, (VisionTransformer, Eva)) or model.cls_token is None:
+        raise WeightsError(
+            f"{name} is a {type(model).__name__}; needed is a ViT with a CLS token, such as "
+            f"vit_small_patch16_224.dino"
+        )
+    if getattr(model, "rope_mixed", False):
+        raise WeightsError(
+            f"{name} has position embeddings of its own in each block: not supported"
+        )
+    return model
+
+
+def checked_image_px(name: str, blueprint: torch.nn.Module, image_px: int | None) -> int:
+    """`image_px`, or the network's own for None.
+
+    Raises:
+        SettingsError: it is no multiple of the patch size.
+    """
+    own_px = resolve_data_config(model=blueprint)["input_size"][-1]
+    wanted_px = own_px if image_px is None else image_px
+    patch_px = blueprint.patch_embed.patch_size[0]
+    if wanted_px < patch_px or wanted_px % patch_px:
+        below = max(1, wanted_px // patch_px) * patch_px
+        raise SettingsError(
+            f"ALFAMIX_IMAGE_PX is {wanted_px}; {name} needs a multiple of its patch size "
+            f"{patch_px}, such as {below} or {below + patch_px}"
+        )
+    return wanted_px
+
+
+def check_feature_blocks(name: str, blueprint: torch.nn.Module, feature_blocks: int) -> None:
+    """Raise SettingsError unless the network has so many blocks."""
+    depth = len(blueprint.blocks)
+    if not 1 <= feature_blocks <= depth:
+        raise SettingsError(
+            f"ALFAMIX_FEATURE_BLOCKS is {feature_blocks}; {name} has {depth} blocks"
+        )
+
+
+def _check_name(name: str) -> None:
+    base, _, tag = name.partition(".")
+    known = timm.list_models(f"{base}*", pretrained=True, include_tags=True)
+    if timm.is_model(base) and (not tag or name in known):
+        return
+    candidates = timm.list_models("*vit*", pretrained=True) + timm.list_models("*vit*")
+    near = difflib.get_close_matches(name, candidates, n=4, cutoff=0.5)
+    hint = f"; near names: {', '.join(near)}" if near else ""
+    raise WeightsError(f"timm {timm.__version__} knows no model {name!r}{hint}")

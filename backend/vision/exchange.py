@@ -1,0 +1,83 @@
+"""What travels between a round and the vision room.
+
+Legend: N images, L labeled, D embedding, K classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from backend.vision.activations import RowStore
+from backend.vision.classifier import LinearHead
+from backend.vision.split import Split
+
+
+@dataclass(frozen=True)
+class FeatureStores:
+    """One project's stores. activations: of dtype float16; None keeps no activations."""
+
+    embeddings: RowStore
+    activations: RowStore | None
+
+
+@dataclass(frozen=True)
+class LabeledImages:
+    """L image keys and their (L,) int64 class numbers."""
+
+    image_keys: Sequence[str]
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that embeds, and classifies once it has been trained. Never changed.
+
+    version: names its features; networks of equal version give equal embeddings.
+    head: None for the pre-trained network.
+    """
+
+    version: str
+    head: LinearHead | None
+    split: Split
+    tail: torch.nn.Module
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """How training ended; see `TrainingOutcome`. unreadable: reason by key of images left out."""
+
+    epochs: int
+    train_accuracy: float
+    loss: float
+    seconds: float
+    unreadable: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A new network, and the tensors and card from which `restore` makes it again."""
+
+    network: Network
+    tensors: dict[str, torch.Tensor]
+    card: dict[str, Any]
+    report: TrainingReport
+
+
+@dataclass(frozen=True)
+class PoolReport:
+    """computed: embeddings added to the store. unreadable: reason by image key."""
+
+    computed: int
+    unreadable: dict[str, str]
+
+
+@dataclass(frozen=True)
+class EmbeddedImages:
+    """embeddings: (n, D) float32 of `image_keys`. unreadable: reason by key of the others."""
+
+    image_keys: list[str]
+    embeddings: np.ndarray
+    unreadable: dict[str, str]
