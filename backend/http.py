@@ -88,6 +88,7 @@ def _replace_sdk_views(
             label_config=schema,
             backend_url=request.host_url.rstrip("/") + request.script_root,
             token=str(body.get("access_token") or ""),
+            hostname=str(body.get("hostname") or ""),
         )
         try:
             parse_label_config(schema)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.errors import AlfaMixError, LabelConfigError
+from backend.label_studio.access import Access
 from backend.label_studio.annotations import LabeledTask, choice_result, read_task
-from backend.label_studio.client import LabelStudioClient
-from backend.label_studio.images import ImageFetcher, image_key
+from backend.label_studio.images import image_key
 from backend.label_studio.label_config import ImageChoices, parse_label_config
 from backend.settings import Settings
 from model_store.journal import Journal, ProjectState, RoundState
@@ -53,6 +53,7 @@ class Predictor:
         self._settings = settings
         self._journal = journal
         self._open_session = open_session
+        self._access = Access(settings.label_studio_url, settings.label_studio_api_key)
         self._session: VisionSession | None = None
         self._scores: dict[str, tuple[int, Scores]] = {}
         self._lock = threading.Lock()
@@ -104,7 +105,7 @@ class Predictor:
         # torch comes with these: the web process needs it only for an image that no round has seen.
         from model_store.checkpoints import load_checkpoint
 
-        fetcher = self._fetcher(project)
+        fetcher = self._access.fetcher(project.access_token, project.hostname)
         session = self._opened()
         checkpoint = load_checkpoint(self._folder(project.key).checkpoints / state.checkpoint)
         network = session.restore(checkpoint.tensors, checkpoint.card)
@@ -118,11 +119,6 @@ class Predictor:
             sources[key][0]: (int(row.argmax()), float(row.max()))
             for key, row in zip(found.image_keys, probabilities, strict=True)
         }
-
-    def _fetcher(self, project: ProjectState) -> ImageFetcher:
-        url = self._settings.label_studio_url
-        token = self._settings.label_studio_api_key or project.access_token
-        return ImageFetcher(url, LabelStudioClient(url, token).authorization)
 
     def _opened(self) -> VisionSession:
         with self._lock:

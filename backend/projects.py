@@ -19,8 +19,9 @@ from backend.decide import (
     due_reason,
     reopened_reason,
 )
-from backend.errors import ImageError, LabelStudioUnauthorizedError, SettingsError
+from backend.errors import ImageError, SettingsError
 from backend.label_studio import connection, queue
+from backend.label_studio.access import Access
 from backend.label_studio.annotations import LabeledTask, read_task
 from backend.label_studio.client import LabelStudioClient, Project
 from backend.label_studio.images import ImageFetcher
@@ -52,11 +53,7 @@ class Office:
     settings: Settings
     journal: Journal
     session: VisionSession
-
-    def client(self, state: ProjectState) -> LabelStudioClient:
-        """A client with the configured token, or with the one that Label Studio sent."""
-        token = self.settings.label_studio_api_key or state.access_token
-        return LabelStudioClient(self.settings.label_studio_url, token)
+    access: Access
 
 
 def check_strategy(settings: Settings) -> None:
@@ -74,7 +71,7 @@ def reconcile(office: Office, key: str) -> None:
     state = journal.project(key)
     if state is None:
         return
-    client = office.client(state)
+    client = office.access.client(state.access_token)
     project = client.project(state.project_id)
     if project is None or project.key != key:
         journal.update_project(key, connected=False, phase=DISCONNECTED, seen=state.changed)
@@ -82,7 +79,8 @@ def reconcile(office: Office, key: str) -> None:
     if not _keep_connected(office, client, project, state):
         return
     _note_project(journal, project)
-    bench = _bench(office, client, project)
+    fetcher = office.access.fetcher(state.access_token, state.hostname)
+    bench = _bench(office, client, fetcher, project)
     _advance(bench)
     _repair_version(bench)
     journal.set_error(key, None)
@@ -127,14 +125,16 @@ def _note_project(journal: Journal, project: Project) -> None:
     )
 
 
-def _bench(office: Office, client: LabelStudioClient, project: Project) -> Workbench:
+def _bench(
+    office: Office, client: LabelStudioClient, fetcher: ImageFetcher, project: Project
+) -> Workbench:
     settings = office.settings
     folder = host_folder(settings.model_dir, settings.label_studio_url) / project.key
     return Workbench(
         settings=settings,
         journal=office.journal,
         client=client,
-        fetcher=ImageFetcher(settings.label_studio_url, client.authorization),
+        fetcher=fetcher,
         session=office.session,
         folder=ProjectFolder(folder),
         project=project,
@@ -297,13 +297,3 @@ def _repair_version(bench: Workbench) -> None:
     project = bench.client.project(bench.project.id)
     if project is not None and queue.flip(bench.client, project, published.model_version):
         logger.info("project %d: model version put right", project.id)
-
-
-def refusal(error: LabelStudioUnauthorizedError, state: ProjectState, settings: Settings) -> str:
-    """What an admin reads when Label Studio refuses the token."""
-    if settings.label_studio_api_key or not state.access_token:
-        return str(error)
-    return (
-        f"{error}; LABEL_STUDIO_API_KEY is not set and the legacy token that Label Studio sent on "
-        "connection is not accepted"
-    )

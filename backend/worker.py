@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from backend.errors import AlfaMixError
+from backend.label_studio.access import Access
 from backend.model import AlfaMixModel
 from backend.predictor import UNNUMBERED_VERSION
 from backend.projects import Office, check_strategy, reconcile
@@ -121,4 +122,5 @@ def open_worker(settings: Settings) -> Worker:
         torch.set_num_threads(settings.threads)
     check_strategy(settings)
     journal = open_journal(settings)
-    return Worker(Office(settings, journal, open_session(settings)))
+    access = Access(settings.label_studio_url, settings.label_studio_api_key)
+    return Worker(Office(settings, journal, open_session(settings), access))

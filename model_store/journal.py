@@ -32,6 +32,7 @@ class ProjectState:
     label_config: str
     backend_url: str
     access_token: str
+    hostname: str
     connected: bool
     changed: int
     seen: int
@@ -138,7 +139,9 @@ class Journal:
             self._ensure_project(connection, key)
             connection.execute(project.update().where(project.c.key == key).values(**values))
 
-    def note_setup(self, key: str, *, label_config: str, backend_url: str, token: str) -> None:
+    def note_setup(
+        self, key: str, *, label_config: str, backend_url: str, token: str, hostname: str
+    ) -> None:
         """Note what Label Studio says when it connects a project."""
         with self._engine.begin() as connection:
             self._ensure_project(connection, key)
@@ -148,6 +151,7 @@ class Journal:
                     label_config=label_config,
                     backend_url=backend_url,
                     access_token=token,
+                    hostname=hostname,
                     connected=True,
                     changed=project.c.changed + 1,
                 )

@@ -42,6 +42,7 @@ project = sa.Table(
     _text("label_config"),
     _text("backend_url"),
     _text("access_token"),
+    _text("hostname"),
     _flag("connected"),
     # The web process counts `changed` up; the worker notes in `seen` up to where it has looked.
     _count("changed"),

@@ -24,6 +24,7 @@ from backend.label_studio.data_uri import data_uri_bytes
 from backend.label_studio.download import Downloader
 
 CLOUD_SCHEMES = ("s3", "gs", "azure-blob")
+OWN_FILES_PATH = "/data/"
 LOCAL_FILES_PATH = "/data/local-files/"
 MIB = 2**20
 
@@ -39,10 +40,14 @@ class ImageFetcher:
         timeout_s: float = 20.0,
         max_bytes: int = 64 * MIB,
         local_files_root: Path | None = None,
+        public_url: str = "",
     ) -> None:
         """Fetch for the Label Studio at `base_url`.
 
         Args:
+            public_url: the address that Label Studio writes into the URIs of its own files, where
+                that is not `base_url` (as behind docker-compose); such files are asked for at
+                `base_url`, so the token goes nowhere else.
             authorize: Label Studio's Authorization header, asked for at each of its requests.
             timeout_s: longest wait for a connection or the next bytes.
             max_bytes: of one file.
@@ -52,6 +57,7 @@ class ImageFetcher:
         """
         self._base_url = base_url.rstrip("/")
         self._base_path = httpx.URL(self._base_url).path.rstrip("/")
+        self._public_url = public_url.rstrip("/")
         self._max_bytes = max_bytes
         self._local_files_root = local_files_root
         self._downloader = Downloader(
@@ -86,7 +92,7 @@ class ImageFetcher:
             if scheme in CLOUD_SCHEMES:
                 return httpx.URL(self._presign_url(uri, task_id))
             if scheme in ("http", "https"):
-                return httpx.URL(uri)
+                return httpx.URL(self._reachable(uri))
             if uri.startswith("/") and not uri.startswith("//"):
                 return httpx.URL(self._own_url(uri))
         except (httpx.InvalidURL, UnicodeError) as error:
@@ -99,6 +105,11 @@ class ImageFetcher:
     def _presign_url(self, uri: str, task_id: int) -> str:
         encoded = base64.urlsafe_b64encode(uri.encode()).decode()
         return f"{self._base_url}/tasks/{task_id}/presign/?fileuri={encoded}"
+
+    def _reachable(self, uri: str) -> str:
+        if self._public_url and uri.startswith(self._public_url + OWN_FILES_PATH):
+            return self._own_url(uri.removeprefix(self._public_url))
+        return uri
 
     def _own_url(self, path: str) -> str:
         # Under a sub-path, Label Studio writes it into the URIs of uploads; old tasks may lack it.

@@ -107,6 +107,17 @@ def test_fetch_sends_the_token_when_an_absolute_url_is_label_studios(
     assert own.tokens == [TOKEN]
 
 
+def test_fetch_asks_the_configured_address_when_label_studio_has_a_public_one(
+    own: RecordingServer, foreign: RecordingServer, make: Make
+) -> None:
+    own.replies["/data/upload/1/a.png"] = Reply(body=IMAGE)
+    fetcher = make(public_url=foreign.url)
+    assert fetcher.fetch(f"{foreign.url}/data/upload/1/a.png", 1) == IMAGE
+    assert fetcher.fetch(f"{foreign.url}/image.png", 1) == IMAGE
+    assert own.tokens == [TOKEN]
+    assert foreign.tokens == [None]
+
+
 CLOUD_URIS = [
     "s3://bucket/folder/a b?c.png",
     "gs://bucket/ü.png",

@@ -27,6 +27,7 @@ from werkzeug.serving import make_server
 from backend.demo.api import Api
 from backend.demo.child import Child, clean_environment, free_port
 from backend.http import create_app
+from backend.label_studio.access import Access
 from backend.predictor import Predictor
 from backend.projects import Office, reconcile
 from backend.settings import Settings
@@ -172,7 +173,7 @@ class InlineBackend:
         self.settings = settings
         self.journal = open_journal(settings)
         self.session = open_session(settings)
-        self.office = Office(settings, self.journal, self.session)
+        self.office = Office(settings, self.journal, self.session, _access(settings))
         predictor = Predictor(settings, self.journal, lambda: self.session)
         app = create_app(settings, self.journal, predictor)
         self._server = make_server("127.0.0.1", 0, app, threaded=True)
@@ -186,7 +187,8 @@ class InlineBackend:
 
     def office_with(self, **settings: Any) -> Office:
         """The same backend with other settings."""
-        return replace(self.office, settings=replace(self.settings, **settings))
+        changed = replace(self.settings, **settings)
+        return replace(self.office, settings=changed, access=_access(changed))
 
     def connect(self, project_id: int) -> str:
         """Paste the URL; the project's key."""
@@ -202,6 +204,10 @@ class InlineBackend:
     def status(self, project_id: int) -> dict[str, Any]:
         projects = status(self.journal)["projects"]
         return next(p for p in projects if p["project_id"] == project_id)
+
+
+def _access(settings: Settings) -> Access:
+    return Access(settings.label_studio_url, settings.label_studio_api_key)
 
 
 @pytest.fixture(scope="session")

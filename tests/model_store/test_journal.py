@@ -41,7 +41,7 @@ def test_note_changed_counts_every_event_when_several_threads_note(journal):
 
 
 def test_note_setup_keeps_what_label_studio_said(journal):
-    journal.note_setup(KEY, label_config="<View/>", backend_url="http://b", token="t")
+    journal.note_setup(KEY, label_config="<View/>", backend_url="http://b", token="t", hostname="")
     state = journal.project(KEY)
     assert (state.label_config, state.backend_url, state.connected) == ("<View/>", "http://b", True)
 

@@ -1,0 +1,42 @@
+"""Who may ask Label Studio: clients and fetchers by token, kept so that connections are kept."""
+
+from __future__ import annotations
+
+import threading
+
+from backend.label_studio.client import LabelStudioClient
+from backend.label_studio.images import ImageFetcher
+
+
+class Access:
+    """The ways into one Label Studio; may be used from several threads."""
+
+    def __init__(self, url: str, api_key: str) -> None:
+        """Use the configured token; without one, those that Label Studio sends on connection."""
+        self._url = url
+        self._api_key = api_key
+        self._clients: dict[str, LabelStudioClient] = {}
+        self._fetchers: dict[tuple[str, str], ImageFetcher] = {}
+        self._lock = threading.RLock()
+
+    def client(self, sent_token: str) -> LabelStudioClient:
+        """A client with the configured token, or else with the one that Label Studio sent.
+
+        LabelStudioUnauthorizedError: there is neither.
+        """
+        token = self._api_key or sent_token
+        with self._lock:
+            if token not in self._clients:
+                self._clients[token] = LabelStudioClient(self._url, token)
+            return self._clients[token]
+
+    def fetcher(self, sent_token: str, hostname: str) -> ImageFetcher:
+        """A fetcher for a Label Studio that calls itself `hostname` in the URIs of its files."""
+        client = self.client(sent_token)
+        name = (self._api_key or sent_token, hostname)
+        with self._lock:
+            if name not in self._fetchers:
+                self._fetchers[name] = ImageFetcher(
+                    self._url, client.authorization, public_url=hostname
+                )
+            return self._fetchers[name]
