@@ -24,15 +24,14 @@ from backend.errors import AlfaMixError
 from backend.pretraining.evaluate import features, knn_accuracy, linear_accuracy
 from backend.pretraining.idx import read_idx_images, read_idx_labels
 from backend.vision.network import BUNDLED_WEIGHTS
-from backend.vision.trainable import Blueprint, build_vit, load_start
-from backend.vision.weights_file import WeightsCard, read_weights
+from backend.vision.trainable import build_vit, card_blueprint, load_start
+from backend.vision.weights_file import read_weights
 
 DATA = Path("/usr/share/datasets/fashion-mnist")
 REFERENCES = 5000
 FEW_LABELS = 100
 DRAWS = 10
 PCA_IMAGES = 20_000
-PCA_DIMENSIONS = 96
 
 
 @dataclass(frozen=True)
@@ -140,12 +139,13 @@ def few_label_accuracy(
 
 def representations(data: Data, weights: Path) -> list[Representation]:
     """What is compared."""
+    bundled = of_network("bundled ViT", trained(weights), weights, data)
     pixels = Representation("raw pixels", flat(data.references), flat(data.queries))
     return [
-        of_network("bundled ViT", trained(weights), weights, data),
+        bundled,
         of_network("the same network untrained", untrained(weights), weights, data),
         pixels,
-        pca_of(pixels, data),
+        pca_of(pixels, data, bundled.references.shape[1]),
     ]
 
 
@@ -154,11 +154,11 @@ def flat(pixels: torch.Tensor) -> np.ndarray:
     return pixels.flatten(1).numpy().astype(np.float32) / 255
 
 
-def pca_of(pixels: Representation, data: Data) -> Representation:
-    """The first components of unlabeled images, as many as the ViT has features."""
-    pca = PCA(PCA_DIMENSIONS, random_state=0).fit(flat(data.unlabeled[:PCA_IMAGES]))
+def pca_of(pixels: Representation, data: Data, components: int) -> Representation:
+    """The first components of the unlabeled images' pixels, as many as the ViT has features."""
+    pca = PCA(components, random_state=0).fit(flat(data.unlabeled[:PCA_IMAGES]))
     return Representation(
-        f"PCA of raw pixels, {PCA_DIMENSIONS} components",
+        f"PCA of raw pixels, {components} components",
         pca.transform(pixels.references),
         pca.transform(pixels.queries),
     )
@@ -166,7 +166,7 @@ def pca_of(pixels: Representation, data: Data) -> Representation:
 
 def of_network(name: str, vit: torch.nn.Module, weights: Path, data: Data) -> Representation:
     """The CLS token after the last block, as in the paper."""
-    card = card_of(weights)
+    card = read_weights(weights).card
     arguments = (card.mean, card.std, card.image_px)
     return Representation(
         name,
@@ -175,22 +175,16 @@ def of_network(name: str, vit: torch.nn.Module, weights: Path, data: Data) -> Re
     )
 
 
-def card_of(weights: Path) -> WeightsCard:
-    """The card of a weights file that this command's pre-training wrote."""
-    return read_weights(weights).card
-
-
 def untrained(weights: Path) -> torch.nn.Module:
     """The network of the weights file's card with timm's random weights, seed 0."""
-    card = card_of(weights)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return build_vit(Blueprint(card.model, card.model_arguments)).eval()
+        return build_vit(card_blueprint(weights)).eval()
 
 
 def trained(weights: Path) -> torch.nn.Module:
     """The network with the weights of the file."""
-    card = card_of(weights)
-    vit = untrained(weights)
-    vit.load_state_dict(load_start(card.model, weights, card.image_px).state)
+    blueprint = card_blueprint(weights)
+    vit = build_vit(blueprint)
+    vit.load_state_dict(load_start(blueprint.model, weights, blueprint.arguments["img_size"]).state)
     return vit.eval()

@@ -84,7 +84,10 @@ def card_blueprint(path: Path) -> Blueprint | None:
         WeightsError: the file is missing or damaged.
     """
     card = read_weights(path).card
-    return None if card is None else Blueprint(card.model, card.model_arguments)
+    if card is None:
+        return None
+    size = {} if card.image_px is None else {"img_size": card.image_px}
+    return Blueprint(card.model, {**size, **card.model_arguments})
 
 
 def load_start(model: str, weights: Path | None, image_px: int) -> StartingPoint:

@@ -20,7 +20,7 @@ CONFIG = DinoConfig(
         "img_size": 8,
         "patch_size": 4,
         "embed_dim": 8,
-        "depth": 1,
+        "depth": 2,  # timm never drops the first block
         "num_heads": 2,
         "dynamic_img_size": True,
     },

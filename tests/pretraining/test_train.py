@@ -101,6 +101,26 @@ def test_run_sees_every_image_once_when_an_epoch_ends(
     assert not torch.equal(run.epoch_order(), first)
 
 
+def test_run_draws_other_crops_when_it_moves_on(
+    pixels: torch.Tensor, config: DinoConfig, options: RunOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    step = Dino.step
+
+    def watched(self: Dino, views: list[torch.Tensor], values: object) -> StepReport:
+        seen.append(views[0])
+        return step(self, views, values)
+
+    monkeypatch.setattr(Dino, "step", watched)
+    same = pixels[:1].repeat(12, 1, 1, 1)
+    run = Run(same, config, options)
+
+    run.next_step()
+    run.next_step()
+
+    assert not torch.allclose(seen[0], seen[1])
+
+
 def test_pretrain_halves_the_batch_and_says_so_when_memory_runs_out(
     pixels: torch.Tensor,
     config: DinoConfig,
