@@ -26,10 +26,11 @@ from backend.label_studio.annotations import LabeledTask, read_task
 from backend.label_studio.client import LabelStudioClient, Project
 from backend.label_studio.images import ImageFetcher
 from backend.label_studio.label_config import parse_label_config
-from backend.rounds import Workbench, run
+from backend.rounds import run
 from backend.settings import Settings
 from backend.snapshot import save_snapshot, take_snapshot
 from backend.vision import VisionSession
+from backend.workbench import Workbench
 from model_store.journal import Journal, ProjectState, RoundState, UnreadableTask
 from model_store.project_folder import ProjectFolder, host_folder
 
