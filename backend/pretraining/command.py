@@ -24,6 +24,7 @@ PROGRAM = "python -m backend pretrain"
 MINIMUM_IMAGES = 500
 SHOWN_SKIPPED = 10
 EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
 
 
 def main(argv: list[str]) -> int:
@@ -36,6 +37,9 @@ def main(argv: list[str]) -> int:
     except AlfaMixError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from its last checkpoint", file=sys.stderr)
+        return EXIT_INTERRUPTED
     return 0
 
 

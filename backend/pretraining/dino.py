@@ -8,6 +8,7 @@ B batch, V global views (2), K outputs of the head, P side of a view.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -29,16 +30,24 @@ class HeadedBackbone(nn.Module):
     def __init__(self, backbone: nn.Module, config: DinoConfig):
         super().__init__()
         self.backbone = backbone
-        self.head = DINOProjectionHead(
-            backbone.num_features,
+        self.head = projection_head(backbone.num_features, config)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.backbone(images))
+
+
+def projection_head(width: int, config: DinoConfig) -> DINOProjectionHead:
+    """lightly's head for features of this width, its last layer's weights of length one."""
+    with warnings.catch_warnings():
+        # lightly builds it with torch's former weight_norm
+        warnings.simplefilter("ignore", FutureWarning)
+        return DINOProjectionHead(
+            width,
             config.hidden_dim,
             config.bottleneck_dim,
             config.out_dim,
             norm_last_layer=True,
         )
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.backbone(images))
 
 
 @dataclass(frozen=True)
