@@ -63,6 +63,14 @@ def annotator_account(admin: Api, number: int, password: str) -> Account:
         return sign_up(admin, email, password)
 
 
+def label_batch(admin: Api, annotators: Sequence[Annotator], batch: Sequence[int]) -> None:
+    """Label what is left of a batch of task ids, whoever else labels, skips or holds some of it."""
+    while open_tasks := _open_tasks(admin, batch):
+        served = label_together(annotators, open_tasks)
+        if not set(served) & set(batch):
+            return
+
+
 def label_together(annotators: Sequence[Annotator], count: int) -> list[int]:
     """The ids of the tasks served to and labeled by all annotators at once, at most `count`."""
     with ThreadPoolExecutor(len(annotators)) as pool:
@@ -98,6 +106,12 @@ class Turns:
         """Serve nobody any more."""
         with self._lock:
             self._left = 0
+
+
+def _open_tasks(admin: Api, task_ids: Sequence[int]) -> int:
+    """How many of these tasks nobody labeled or skipped yet."""
+    tasks = [admin.call("GET", f"/api/tasks/{task_id}/") for task_id in task_ids]
+    return sum(not (task["is_labeled"] or task["cancelled_annotations"]) for task in tasks)
 
 
 def _label_share(annotator: Annotator, turns: Turns) -> list[int]:

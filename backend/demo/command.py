@@ -9,7 +9,7 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from backend.demo.annotate import Annotator, annotator_account, label_together
+from backend.demo.annotate import Annotator, annotator_account, label_batch
 from backend.demo.api import Api
 from backend.demo.bring_up import Demo, DemoOptions, running_demo
 from backend.demo.rounds_report import RoundsReport
@@ -101,17 +101,9 @@ def _run_rounds(demo: Demo, arguments: argparse.Namespace) -> None:
         status = report.wait_for_news(status, demo.check)
         report.print_news(status)
         if rounds_left > 0 and not status.pool_is_empty:
-            _label_batch(demo, annotators, status.batch)
+            label_batch(demo.api, annotators, status.batch)
             rounds_left -= 1
         elif arguments.exit:
-            return
-
-
-def _label_batch(demo: Demo, annotators: list[Annotator], batch: tuple[int, ...]) -> None:
-    """Label what is left of the batch, whoever else labels, skips or holds some of it."""
-    while open_tasks := _open_tasks(demo.api, batch):
-        served = label_together(annotators, open_tasks)
-        if not set(served) & set(batch):
             return
 
 
@@ -120,12 +112,6 @@ def _annotators(demo: Demo, count: int) -> list[Annotator]:
     accounts = [annotator_account(demo.api, number + 1, password) for number in range(count)]
     apis = [Api(demo.label_studio.url, account.token) for account in accounts]
     return [Annotator(api, demo.project_id, demo.true_class) for api in apis]
-
-
-def _open_tasks(api: Api, task_ids: tuple[int, ...]) -> int:
-    """How many of these tasks nobody labeled or skipped yet."""
-    tasks = [api.call("GET", f"/api/tasks/{task_id}/") for task_id in task_ids]
-    return sum(not (task["is_labeled"] or task["cancelled_annotations"]) for task in tasks)
 
 
 def _say(line: str) -> None:

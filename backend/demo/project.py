@@ -71,7 +71,7 @@ def project_exists(api: Api, project_id: int) -> bool:
 
 def import_pool(api: Api, project_id: int, dataset: Dataset) -> None:
     """Import those images of the pool that the project does not have, one task each."""
-    present = {task["data"]["image"] for task in _tasks(api, project_id)}
+    present = {task["data"]["image"] for task in all_tasks(api, project_id)}
     urls = [image_url(dataset, path) for path in dataset.pool]
     missing = [{"data": {"image": url}} for url in urls if url not in present]
     for start in range(0, len(missing), CHUNK):
@@ -90,7 +90,8 @@ def connect_backend(api: Api, project_id: int, url: str) -> None:
         api.call("PATCH", f"/api/ml/{ours['id']}", json=fields)
 
 
-def _tasks(api: Api, project_id: int) -> list[Mapping[str, Any]]:
+def all_tasks(api: Api, project_id: int) -> list[Mapping[str, Any]]:
+    """Every task of the project, its image URLs as they were imported."""
     count = api.call("GET", f"/api/projects/{project_id}/")["task_number"]
     query = {"project": project_id, "page_size": CHUNK, "resolve_uri": "false"}
     pages = range(1, -(-count // CHUNK) + 1)
