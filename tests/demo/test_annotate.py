@@ -11,7 +11,7 @@ from backend.errors import LabelStudioError
 
 
 class Pool:
-    """Tasks in queue order, which annotators take and label; skipped or held ones are not served."""
+    """Tasks in queue order, which annotators take and label, but for skipped and held ones."""
 
     def __init__(self, task_ids, skipped=(), held=()):
         self.all = list(task_ids)
