@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
-
-from backend.demo.api import Api
+from backend.demo.api import Api, patiently
 from backend.demo.people import sign_in, sign_up
 from backend.demo.server import Account
-from backend.errors import LabelStudioError
+from backend.errors import LabelStudioError, LabelStudioUnreachableError
 
 TrueClass = Callable[[str], str]
 
@@ -28,18 +26,20 @@ class Annotator:
 
     def next_task(self) -> dict[str, Any] | None:
         """The task that the queue serves next, locked for this user; None when none is left."""
-        path = f"/api/projects/{self._project_id}/next"
-        reply = self._api.session.get(path)
-        if reply.status_code == httpx.codes.NOT_FOUND:
-            return None
-        if not reply.is_success:
-            raise LabelStudioError(f"GET {path}: {reply.status_code} {reply.text[:500]}")
-        return reply.json()
+        return self._api.find(f"/api/projects/{self._project_id}/next")
 
     def submit(self, task: Mapping[str, Any]) -> None:
         """Label a task that was served."""
+        patiently(lambda: self._submit_once(task))
+
+    def _submit_once(self, task: Mapping[str, Any]) -> None:
         path = f"/api/tasks/{task['id']}/annotations"
-        self._api.call("POST", path, json=self._annotation(task))
+        try:
+            self._api.call("POST", path, json=self._annotation(task))
+        except LabelStudioUnreachableError:
+            # The annotation may have been stored before something else failed.
+            if not self._api.find(path):
+                raise
 
     def _annotation(self, task: Mapping[str, Any]) -> dict[str, Any]:
         """What Submit sends: the choice, and the prediction that it was pre-labeled from."""
@@ -57,10 +57,16 @@ class Annotator:
 def annotator_account(admin: Api, number: int, password: str) -> Account:
     """The user annotator<number>@example.com, signed up at the first call."""
     email = f"annotator{number}@example.com"
-    try:
-        return sign_in(admin, email, password)
-    except LabelStudioError:
-        return sign_up(admin, email, password)
+
+    def once() -> Account:
+        try:
+            return sign_in(admin, email, password)
+        except LabelStudioUnreachableError:
+            raise
+        except LabelStudioError:
+            return sign_up(admin, email, password)
+
+    return patiently(once)
 
 
 def label_batch(admin: Api, annotators: Sequence[Annotator], batch: Sequence[int]) -> None:
@@ -109,9 +115,9 @@ class Turns:
 
 
 def _open_tasks(admin: Api, task_ids: Sequence[int]) -> int:
-    """How many of these tasks nobody labeled or skipped yet."""
-    tasks = [admin.call("GET", f"/api/tasks/{task_id}/") for task_id in task_ids]
-    return sum(not (task["is_labeled"] or task["cancelled_annotations"]) for task in tasks)
+    """How many of these tasks are there that nobody labeled or skipped yet."""
+    tasks = [admin.find(f"/api/tasks/{task_id}/") for task_id in task_ids]
+    return sum(not (task["is_labeled"] or task["cancelled_annotations"]) for task in tasks if task)
 
 
 def _label_share(annotator: Annotator, turns: Turns) -> list[int]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import httpx
 
-from backend.errors import LabelStudioError
+from backend.errors import LabelStudioError, LabelStudioUnreachableError
 
+Result = TypeVar("Result")
 TIMEOUT_S = 120.0
+ATTEMPTS = 6
+PAUSE_S = 1.0
 
 
 class Api:
@@ -22,13 +27,46 @@ class Api:
     def call(self, method: str, path: str, **request: Any) -> Any:
         """The reply's JSON, None when it has no body.
 
-        LabelStudioError: any status but 2xx; quotes the reply.
+        LabelStudioUnreachableError: a 5xx status. LabelStudioError: any other but 2xx.
         """
         reply = self.session.request(method, path, **request)
-        if not reply.is_success:
-            raise LabelStudioError(f"{method} {path}: {reply.status_code} {reply.text[:500]}")
+        raise_for_status(reply)
         return reply.json() if reply.content else None
+
+    def find(self, path: str) -> Any | None:
+        """The JSON that GET answers, None for a 404; asked again while Label Studio is busy."""
+
+        def once() -> Any | None:
+            reply = self.session.get(path)
+            if reply.status_code == httpx.codes.NOT_FOUND:
+                return None
+            raise_for_status(reply)
+            return reply.json()
+
+        return patiently(once)
 
     def close(self) -> None:
         """Close the connections."""
         self.session.close()
+
+
+def raise_for_status(reply: httpx.Response) -> None:
+    """LabelStudioUnreachableError: a 5xx status. LabelStudioError: a 4xx. Quotes the reply."""
+    if reply.is_success or reply.is_redirect:
+        return
+    kind = LabelStudioUnreachableError if reply.is_server_error else LabelStudioError
+    request = f"{reply.request.method} {reply.request.url.path}"
+    raise kind(f"{request}: {reply.status_code} {reply.text[:500]}")
+
+
+def patiently(action: Callable[[], Result]) -> Result:
+    """What `action` returns, tried again while Label Studio answers 5xx.
+
+    On SQLite it answers "database is locked" to some of those who write at the same time.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return action()
+        except LabelStudioUnreachableError:
+            time.sleep(PAUSE_S)
+    return action()

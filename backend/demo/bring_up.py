@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.demo import project
-from backend.demo.api import Api
+from backend.demo.api import Api, patiently
 from backend.demo.backend_process import Backend, backend_environment
 from backend.demo.child import free_port
 from backend.demo.dataset import Dataset, read_dataset, write_digits
@@ -93,7 +93,7 @@ def running_demo(options: DemoOptions, environ: Mapping[str, str], say: Say) -> 
         api = Api(server.url, server.token)
         running.callback(api.close)
         project_id = _ready_project(api, folder, state, images, say)
-        project.connect_backend(api, project_id, backend.url)
+        patiently(lambda: project.connect_backend(api, project_id, backend.url))
         yield Demo(folder, server, backend, api, project_id, images)
 
 
@@ -139,6 +139,6 @@ def _ready_project(
         state = folder.write(state, project_id=project_id, imported=False)
     if not state.imported:
         say(f"Importing {len(images.pool):,} images")
-        project.import_pool(api, project_id, images)
+        patiently(lambda: project.import_pool(api, project_id, images))
         folder.write(state, imported=True)
     return project_id

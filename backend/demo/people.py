@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from backend.demo.api import TIMEOUT_S, Api
+from backend.demo.api import TIMEOUT_S, Api, raise_for_status
 from backend.demo.server import Account
 from backend.errors import LabelStudioError
 
@@ -23,11 +23,13 @@ def sign_in(admin: Api, email: str, password: str) -> Account:
 def _account(admin: Api, form: str, email: str, password: str) -> Account:
     """Fill in a sign-up or sign-in form; both answer a redirect when they accept it."""
     with httpx.Client(base_url=admin.session.base_url, timeout=TIMEOUT_S) as browser:
-        browser.get(form)
+        raise_for_status(browser.get(form))
         fields = {"email": email, "password": password}
         fields["csrfmiddlewaretoken"] = browser.cookies["csrftoken"]
         reply = browser.post(form, data=fields, headers={"Referer": str(browser.base_url)})
+        raise_for_status(reply)
         if not reply.is_redirect:
             raise LabelStudioError(f"{form.split('?')[0]} refuses {email}: {reply.status_code}")
-        token = browser.get("/api/current-user/token").json()["token"]
-    return Account(email, password, token)
+        reply = browser.get("/api/current-user/token")
+        raise_for_status(reply)
+    return Account(email, password, reply.json()["token"])

@@ -8,8 +8,6 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 from xml.etree import ElementTree
 
-import httpx
-
 from backend.demo.api import Api
 from backend.demo.dataset import Dataset
 
@@ -66,7 +64,7 @@ def create_project(api: Api, title: str, dataset: Dataset) -> int:
 
 def project_exists(api: Api, project_id: int) -> bool:
     """Whether nobody deleted the project."""
-    return api.session.get(f"/api/projects/{project_id}/").status_code != httpx.codes.NOT_FOUND
+    return api.find(f"/api/projects/{project_id}/") is not None
 
 
 def import_pool(api: Api, project_id: int, dataset: Dataset) -> None:
