@@ -1,0 +1,209 @@
+"""The measurements of `benchmarks.loop`: each adds its rows to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import cycle, islice
+from time import sleep
+from typing import Any, TypeVar
+
+import torch
+
+from backend.demo.dataset import Dataset
+from backend.errors import DemoError
+from backend.settings import Settings
+from backend.startup import open_session
+from backend.vision.speed import measure_embedding
+from benchmarks.loop_stage import LabelingProject, Stage
+from benchmarks.timing import Goal, Report, percentile, seconds_of
+
+Sample = TypeVar("Sample")
+
+STEPS = ("train", "embed", "select", "publish", "flip")
+# Enough for a steady rate; all pixels are in memory while it is measured.
+SPEED_IMAGES = 960
+# Rounds that are asked for until there are enough samples: with `head` each trains for a moment.
+MOST_ROUNDS = 20
+SUBMIT_GOAL = Goal(1.1)
+
+
+def embedding_speed(report: Report, images: Dataset, settings: Mapping[str, str]) -> None:
+    """Images per second from file to embedding, beside the bare network's on the same batches."""
+    report.say("\nEmbedding, images read from files")
+    parsed = Settings.from_environ(settings)
+    if parsed.threads is not None:
+        torch.set_num_threads(parsed.threads)
+    keys = list(islice(images.pool, SPEED_IMAGES))
+    speed = measure_embedding(
+        open_session(parsed), keys, lambda path: (images.root / path).read_bytes()
+    )
+    report.add("embedding", speed.images_s, "images/s")
+    report.add("the bare network", speed.network_images_s, "images/s")
+    share = 100 * speed.images_s / speed.network_images_s
+    report.add("embedding, share of the bare network's", share, "%", Goal(90, is_upper=False))
+
+
+def steps(report: Report, stage: Stage, name: str) -> None:
+    """Seconds of each step: to the first queue, and from a batch's last label to the next queue."""
+    pasted_at = stage.connect()
+    first = stage.published(0)
+    _round_rows(report, f"{name}, first queue", "URL pasted", pasted_at, first["last_round"])
+    seconds = first["last_round"]["seconds"]["embed"]
+    embedded = first["last_round"]["statistics"]["embedded"]
+    report.add(f"{name}, first queue: embedding from Label Studio", embedded / seconds, "images/s")
+    labeled_at = stage.label_batch(first["batch"])
+    second = stage.published(1)
+    what = f"{name}, {second['last_round']['labels']} labels"
+    _round_rows(report, what, "last label sent", labeled_at, second["last_round"])
+
+
+def _round_rows(
+    report: Report, what: str, since: str, since_s: float, done: Mapping[str, Any]
+) -> None:
+    noticed = f"{what}: {since} until the round starts (event, reading the tasks)"
+    report.add(noticed, done["started_at"] - since_s, "s")
+    for step in STEPS:
+        report.add(f"{what}: {step}", done["seconds"][step], "s")
+    report.add(f"{what}: {since} until the queue is flipped", done["finished_at"] - since_s, "s")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request that Label Studio sends to a backend, and the goal of its answer in ms."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None
+    goal: Goal
+
+
+def answers(report: Report, stage: Stage, name: str, wanted: int) -> None:
+    """p50 and p95 of the backend's answers while a round trains."""
+    questions = _questions(stage)
+
+    def ask() -> dict[str, float]:
+        return {
+            question.path: 1000 * seconds_of(_asking(stage, question)) for question in questions
+        }
+
+    ask()
+    found = list(islice(while_training(stage, ask), wanted))
+    report.say(f"{len(found)} answers of each kind while a round trains")
+    for question in questions if found else ():
+        what = f"{name}, while training: {question.method} {question.path}"
+        times_ms = [sample[question.path] for sample in found]
+        report.add(f"{what}, p50", percentile(times_ms, 50), "ms")
+        report.add(f"{what}, p95", percentile(times_ms, 95), "ms", question.goal)
+
+
+def _questions(stage: Stage) -> list[Question]:
+    """As Label Studio 1.23 asks them."""
+    key, fields = stage.key(), stage.labeling.fields()
+    known = stage.labeling.task(stage.status()["batch"][0])
+    labeled = stage.labeling.labeled_task()
+    setup = {
+        "project": key,
+        "schema": fields["label_config"],
+        "hostname": stage.labeling.site.server.url,
+        "access_token": stage.labeling.site.server.token,
+        "extra_params": None,
+    }
+    event = {"action": "ANNOTATION_CREATED", "project": fields, "task": labeled}
+    event["annotation"] = labeled["annotations"][0]
+    predict = {"tasks": [known], "project": key, "label_config": fields["label_config"]}
+    predict["params"] = {"login": None, "password": None, "context": None}
+    return [
+        Question("GET", "/health", None, Goal(50)),
+        Question("POST", "/setup", setup, Goal(50)),
+        Question("POST", "/webhook", event, Goal(50)),
+        Question("POST", "/predict", predict, Goal(100)),
+    ]
+
+
+def _asking(stage: Stage, question: Question) -> Callable[[], object]:
+    def ask() -> None:
+        reply = stage.client.request(question.method, question.path, json=question.body)
+        reply.raise_for_status()
+
+    return ask
+
+
+def while_training(stage: Stage, take: Callable[[], Sample]) -> Iterator[Sample]:
+    """Samples that began and ended while a round trained or embedded; rounds follow one another."""
+    for _ in range(MOST_ROUNDS):
+        number = stage.start_round()
+        while stage.is_training():
+            sample = take()
+            if stage.is_training():
+                yield sample
+        stage.published(number)
+
+
+class Submitter:
+    """Submits one open task of a project after the other."""
+
+    def __init__(self, labeling: LabelingProject) -> None:
+        self._labeling = labeling
+        self._tasks = iter(labeling.open_tasks())
+
+    def submit(self) -> float:
+        """Seconds that one Submit takes; DemoError: every task is labeled."""
+        task = next(self._tasks, None)
+        if task is None:
+            raise DemoError("too few images for so many Submits: give more --images or --submits 9")
+        return seconds_of(lambda: self._labeling.submit(task))
+
+
+@dataclass(frozen=True)
+class SubmitTimes:
+    """Medians in seconds of a Submit in the connected project and in the one without a backend."""
+
+    with_backend_s: float
+    without_s: float
+
+    @classmethod
+    def of(cls, pairs: list[tuple[float, float]]) -> SubmitTimes:
+        """Those of (with, without) pairs."""
+        return cls(*(percentile(times_s, 50) for times_s in zip(*pairs, strict=True)))
+
+
+def submits(
+    report: Report, stage: Stage, bare: Submitter, name: str, count: int, pause_s: float
+) -> None:
+    """Medians of a Submit with the backend and without, by turns, at rest and while training.
+
+    At rest `pause_s` seconds lie between two Submits, in which the backend looks at the last one.
+    """
+    connected = Submitter(stage.labeling)
+    is_first = cycle((True, False))
+
+    def pair(pause_s: float = 0.0) -> tuple[float, float]:
+        submitters = (connected, bare) if next(is_first) else (bare, connected)
+        taken = {}
+        for submitter in submitters:
+            sleep(pause_s)
+            taken[submitter] = submitter.submit()
+        return taken[connected], taken[bare]
+
+    pair()
+    stage.published(0)
+    at_rest = [pair(pause_s) for _ in range(count)]
+    training = list(islice(while_training(stage, pair), count))
+    report.say(f"{len(at_rest)} Submits of each kind at rest, {len(training)} while a round trains")
+    idle = SubmitTimes.of(at_rest)
+    _submit_rows(report, f"{name}, at rest: Submit", idle)
+    if training:
+        what = f"{name}, while training: Submit"
+        busy = SubmitTimes.of(training)
+        _submit_rows(report, what, busy)
+        # Where both share a machine, training takes processor time from every Submit.
+        ratio = busy.with_backend_s / idle.without_s
+        report.add(f"{what}, with a backend / without one at rest", ratio, "x", SUBMIT_GOAL)
+
+
+def _submit_rows(report: Report, what: str, times: SubmitTimes) -> None:
+    report.add(f"{what} with a backend, median", 1000 * times.with_backend_s, "ms")
+    report.add(f"{what} in a project without one, median", 1000 * times.without_s, "ms")
+    ratio = times.with_backend_s / times.without_s
+    report.add(f"{what}, with a backend / without one", ratio, "x", SUBMIT_GOAL)
