@@ -1,0 +1,241 @@
+"""One measurement of one acquisition method, run in a process of its own by `acquisition`.
+
+A process of its own, with its thread count set before numpy and torch load, is what makes peak
+memory and time mean something. Reads a case as JSON on stdin, prints the result as JSON.
+
+Shapes: N pool rows, D embedding, K classes, B budget.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import resource
+import statistics
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from backend.acquisition import LinearHead, Pool, select
+from backend.acquisition.anchors import class_means
+from backend.acquisition.blocks import blocks
+from backend.acquisition.ray import critical_epsilons
+
+LABELS_PER_CLASS = 10
+CHUNK_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """What to measure."""
+
+    method: str
+    implementation: str
+    N: int
+    D: int
+    K: int
+    B: int
+    repeats: int
+    folder: str  # where the generated embeddings of this size are kept
+    reference: str | None  # checkout of the authors' code
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured: medians over the repeats; memory is the process's peak."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mib: float
+    n_candidates: int | None
+
+
+def main() -> int:
+    """Measure the case on stdin."""
+    case = Case(**json.load(sys.stdin))
+    torch.set_num_threads(1)
+    run = _RUNNERS[case.implementation](case)
+    times, cpu_times, found = [], [], None
+    for _ in range(case.repeats):
+        wall, cpu = time.perf_counter(), time.process_time()
+        found = run()
+        times.append(time.perf_counter() - wall)
+        cpu_times.append(time.process_time() - cpu)
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    result = Result(statistics.median(times), statistics.median(cpu_times), peak_mib, found)
+    print(json.dumps(asdict(result)))
+    return 0
+
+
+def make_pool(case: Case) -> Pool:
+    """Return a pool of overlapping classes with a falling spectrum; embeddings are read from disk.
+
+    The head is the classes' discriminant, right on about nine rows of ten; between a tenth and a
+    third of the rows are candidates at epsilon 0.2.
+    """
+    rng = np.random.default_rng(0)
+    spectrum = np.linspace(2, 0.2, case.D)
+    centers = 0.18 * math.sqrt(384 / case.D) * rng.normal(size=(case.K, case.D)) * spectrum
+    file = Path(case.folder) / f"pool-{case.N}-{case.D}-{case.K}.f32"
+    if not file.exists():
+        _write_pool(file, centers, spectrum, case.N)
+    labels = np.repeat(np.arange(case.K), LABELS_PER_CLASS)
+    noise = rng.normal(size=(len(labels), case.D)) * spectrum
+    weight = centers / spectrum**2
+    return Pool(
+        embeddings=np.memmap(file, dtype=np.float32, mode="r", shape=(case.N, case.D)),
+        labeled_embeddings=(centers[labels] + noise).astype(np.float32),
+        labels=labels,
+        num_classes=case.K,
+        head=LinearHead(weight.astype(np.float32), -0.5 * (weight * centers).sum(1)),
+        ids=np.arange(case.N),
+    )
+
+
+def _write_pool(file: Path, centers: np.ndarray, spectrum: np.ndarray, count: int) -> None:
+    rng = np.random.default_rng(1)
+    partial = file.with_suffix(".partial")
+    with partial.open("wb") as out:
+        for start in range(0, count, CHUNK_ROWS):
+            size = min(CHUNK_ROWS, count - start)
+            rows = centers[rng.integers(len(centers), size=size)]
+            out.write((rows + rng.normal(size=rows.shape) * spectrum).astype("f4").tobytes())
+    partial.rename(file)
+
+
+def run_ours(case: Case) -> Callable[[], int | None]:
+    """Return this project's method on the case."""
+    pool = make_pool(case)
+    if case.method == "candidate-search":
+        return lambda: _search(pool)
+    if case.method == "two-products":
+        return lambda: _two_products(pool)
+
+    def run() -> int | None:
+        selection = select(case.method, pool, case.B, np.random.default_rng(0))
+        return selection.statistics.get("n_candidates")
+
+    return run
+
+
+def _search(pool: Pool) -> int:
+    anchors = class_means(pool.labeled_embeddings, pool.labels)
+    return int((critical_epsilons(pool.embeddings, anchors, pool.head) <= 0.2).sum())
+
+
+def _two_products(pool: Pool) -> None:
+    """Do what no search can avoid: the embeddings times the weights, and times the anchors."""
+    anchors = class_means(pool.labeled_embeddings, pool.labels).astype(np.float32)
+    weight, targets = torch.tensor(pool.head.weight.T), torch.tensor(anchors.T)
+    for _, block in blocks(pool.embeddings):
+        block @ weight
+        block @ targets
+
+
+def run_authors(case: Case) -> Callable[[], int]:
+    """Return the authors' ALFA-Mix on the case, with a stand-in for their model."""
+    sys.path.insert(0, str(case.reference))
+    module = importlib.import_module("query_strategies.alpha_mix_sampling")
+    pool = make_pool(case)
+    embeddings = torch.tensor(np.concatenate([pool.embeddings, pool.labeled_embeddings]))
+    labeled = np.arange(len(embeddings)) >= case.N
+    truth = torch.cat([torch.zeros(case.N, dtype=torch.int64), torch.tensor(pool.labels)])
+    options = Namespace(
+        alpha_closed_form_approx=True, alpha_opt=False, alpha_cap=0.2, n_label=case.K
+    )
+    model = _StandIn(pool.head)
+    strategy = module.AlphaMixSampling(
+        embeddings, truth, labeled, None, None, model, options, "cpu", _Silence()
+    )
+    if case.method == "candidate-search":
+        strategy.sample = lambda n, feats: np.arange(n)
+    return lambda: _query(strategy, case.B)
+
+
+def _query(strategy: object, budget: int) -> int:
+    standard_output, sys.stdout = sys.stdout, sys.stderr  # the authors print; ours is the result
+    try:
+        return len(strategy.query(budget)[5])
+    finally:
+        sys.stdout = standard_output
+
+
+class _StandIn:
+    """The parts of the authors' model that their strategy calls, on embeddings."""
+
+    def __init__(self, head: LinearHead) -> None:
+        self._head = head
+
+    def clf(self, embeddings: torch.Tensor, embedding: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._head(embeddings), embeddings
+
+    def predict_prob_embed(
+        self, embeddings: torch.Tensor, truth: torch.Tensor, evaluate: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._head(embeddings).softmax(1), embeddings
+
+
+class _Silence:
+    """A summary writer that writes nothing."""
+
+    def add_scalar(self, *arguments: object) -> None:
+        """Ignore one figure."""
+
+
+def run_scikit_activeml(case: Case) -> Callable[[], None]:
+    """Return scikit-activeml's method on the case."""
+    library = importlib.import_module("skactiveml.pool")
+    pool = make_pool(case)
+    every = np.concatenate([pool.embeddings, pool.labeled_embeddings])
+    labels = np.concatenate([np.full(case.N, np.nan), pool.labels])
+    arguments = {"X": every, "y": labels, "batch_size": case.B}
+    if case.method == "badge":
+        strategy = library.Badge(clf_embedding_flag_name="return_embeddings", random_state=0)
+        arguments |= {"clf": _linear_classifier(pool), "fit_clf": False}
+    elif case.method == "dropquery":
+        strategy = library.DropQuery(
+            clf_embedding_flag_name="return_embeddings", n_dropout_samples=3, random_state=0
+        )
+        arguments |= {"clf": _linear_classifier(pool), "fit_clf": False}
+    elif case.method == "maxherding":
+        strategy = library.MaxHerding(metric_dict={"gamma": 1.0}, random_state=0)
+    else:
+        name = {"core-set": "CoreSet", "typiclust": "TypiClust", "probcover": "ProbCover"}
+        strategy = getattr(library, name[case.method])(random_state=0)
+    return lambda: strategy.query(**arguments) is None or None
+
+
+def _linear_classifier(pool: Pool) -> object:
+    base = importlib.import_module("skactiveml.base").SkactivemlClassifier
+
+    class Linear(base):
+        """The pool's head as a classifier of that library."""
+
+        def fit(self, X: np.ndarray, y: np.ndarray) -> Linear:
+            return self
+
+        def predict_proba(self, X: np.ndarray, return_embeddings: bool = False) -> np.ndarray:
+            embeddings = np.asarray(X, dtype=np.float32)
+            probabilities = pool.head(torch.tensor(embeddings)).softmax(1).numpy()
+            return (probabilities, embeddings) if return_embeddings else probabilities
+
+    classifier = Linear(classes=list(range(pool.num_classes)))
+    classifier.classes_ = np.arange(pool.num_classes)
+    return classifier
+
+
+_RUNNERS = {
+    "this project": run_ours,
+    "authors": run_authors,
+    "scikit-activeml": run_scikit_activeml,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
