@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.acquisition import LinearHead, Pool, Selection, select
+from backend.acquisition import LinearHead, Pool, Selection, option_names, select
 from backend.label_studio import queue
 from backend.label_studio.annotations import read_task
 from backend.snapshot import Snapshot
@@ -117,8 +117,13 @@ def _scores(
 def _select(bench: Workbench, state: RoundState, pool: Pool) -> Selection:
     budget = bench.settings.budget or LABELS_A_CLASS * len(state.classes)
     generator = np.random.default_rng([bench.settings.seed, state.number])
-    options = {"epsilon": bench.settings.epsilon}
-    return select(state.strategy, pool, budget, generator, reserve=budget, options=options)
+    strategy = state.strategy if _has_two_classes(pool) else bench.settings.cold_start
+    options = {"epsilon": bench.settings.epsilon} if "epsilon" in option_names(strategy) else {}
+    return select(strategy, pool, budget, generator, reserve=budget, options=options)
+
+
+def _has_two_classes(pool: Pool) -> bool:
+    return pool.head is not None and len(np.unique(pool.labels)) > 1
 
 
 def _queued(state: RoundState, selection: Selection, task_ids: np.ndarray) -> list[QueuedTask]:

@@ -178,6 +178,16 @@ class Settings:
         "Acquisition strategy; `auto` covers the pool while classes have few labels and is "
         "`alfa-mix` after.",
     )
+    cold_start: str = _setting(
+        "ALFAMIX_COLD_START",
+        "maxherding",
+        _pattern(
+            "maxherding|kmeans-centers|typiclust|probcover",
+            "one of maxherding, kmeans-centers, typiclust, probcover",
+        ),
+        "Strategy until two classes have a label: `maxherding`, `kmeans-centers`, `typiclust` or "
+        "`probcover`.",
+    )
     seed: int = _setting("ALFAMIX_SEED", 0, _whole(0, 2**31 - 1), "Seed of every random choice.")
     device: str = _setting(
         "ALFAMIX_DEVICE",

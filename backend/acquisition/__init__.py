@@ -2,6 +2,6 @@
 
 from backend.acquisition.contract import Pool, Selection
 from backend.acquisition.heads import Head, LinearHead
-from backend.acquisition.registry import select, strategy_names
+from backend.acquisition.registry import option_names, select, strategy_names
 
-__all__ = ["Head", "LinearHead", "Pool", "Selection", "select", "strategy_names"]
+__all__ = ["Head", "LinearHead", "Pool", "Selection", "option_names", "select", "strategy_names"]

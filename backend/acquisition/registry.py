@@ -28,7 +28,7 @@ from backend.acquisition import (
 )
 from backend.acquisition.contract import Picks, Pool, Selection
 from backend.acquisition.reserve import reserve_of
-from backend.acquisition.validation import check_budget, check_options, check_pool
+from backend.acquisition.validation import check_budget, check_options, check_pool, options_of
 from backend.errors import AcquisitionError
 
 Pick = Callable[..., Picks]  # (pool, budget, generator, *, options...) -> Picks
@@ -66,6 +66,11 @@ def _strategies() -> dict[str, Pick]:
 def strategy_names() -> tuple[str, ...]:
     """Return the names that `select` knows, the default first."""
     return tuple(_strategies())
+
+
+def option_names(strategy: str) -> tuple[str, ...]:
+    """Return the options that a strategy has. AcquisitionError: there is no such strategy."""
+    return options_of(_find(strategy))
 
 
 def select(

@@ -24,10 +24,15 @@ def check_budget(budget: int, reserve: int) -> None:
             )
 
 
+def options_of(pick: Callable) -> tuple[str, ...]:
+    """Return the names of the options that a strategy takes, sorted."""
+    parameters = inspect.signature(pick).parameters.values()
+    return tuple(sorted(p.name for p in parameters if p.kind is p.KEYWORD_ONLY))
+
+
 def check_options(strategy: str, pick: Callable, options: Mapping) -> None:
     """Raise AcquisitionError for an option that the strategy does not have."""
-    parameters = inspect.signature(pick).parameters.values()
-    known = sorted(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+    known = options_of(pick)
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise AcquisitionError(

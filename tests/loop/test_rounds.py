@@ -188,6 +188,21 @@ def test_round_is_started_when_training_is_requested(label_studio, inline, color
     assert inline.reconcile(project_id)["round"] == 1
 
 
+@pytest.mark.parametrize("strategy", ["alfa-mix", "margin", "core-set"])
+def test_round_0_covers_the_pool_when_the_strategy_needs_labels(
+    inline, colored_project, annotator, strategy
+):
+    project_id, _ = colored_project(18)
+    inline.connect(project_id)
+    office = inline.office_with(strategy=strategy, cold_start="kmeans-centers")
+    first = inline.reconcile(project_id, office)
+    assert first["last_round"]["statistics"]["strategy"] == "kmeans-centers"
+    label_batch(inline, annotator, project_id)
+    second = inline.reconcile(project_id, office)
+    assert second["last_error"] is None
+    assert second["last_round"]["statistics"]["strategy"] == strategy
+
+
 def test_batch_is_the_pool_when_the_budget_is_larger(inline, colored_project):
     project_id, task_ids = colored_project(5)
     inline.connect(project_id)
