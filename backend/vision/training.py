@@ -54,7 +54,7 @@ class Classifier(nn.Module):
     """Activations to logits: a trainable tail and a linear head on centered embeddings.
 
     The embeddings' mean, which all images share, would dominate the head's gradients: centered,
-    with 50 labels of CIFAR-10, accuracy is 1.5 points higher and training half as long. `head` is
+    with 20 to 100 labels of CIFAR-10, accuracy was 1 to 3 points higher in fewer epochs. `head` is
     the trained parameter; `merged_head` is the head for the embeddings as they are.
     """
 
