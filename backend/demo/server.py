@@ -57,7 +57,7 @@ class LabelStudioServer:
         port = free_port(port)
         url = f"http://localhost:{port}"
         env = clean_environment(os.environ) | _settings(url, data, admin, document_root)
-        command = [str(binary), "start", "--no-browser"]
+        command = [str(binary.absolute()), "start", "--no-browser"]
         command += ["--internal-host", "127.0.0.1", "--port", str(port)]
         child = Child.start("Label Studio", command, env, data / "label-studio.log", cwd=data)
         server = cls(child, url, admin, document_root)
