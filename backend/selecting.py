@@ -15,7 +15,7 @@ from backend.acquisition import LinearHead, Pool, Selection, option_names, selec
 from backend.label_studio import queue
 from backend.label_studio.annotations import read_task
 from backend.snapshot import Snapshot
-from backend.vision import Network
+from backend.vision import Network, Standardization
 from backend.workbench import Workbench
 from model_store.journal import QueuedTask, RoundState
 
@@ -50,15 +50,7 @@ def rank(bench: Workbench, state: RoundState) -> Ranked:
     scores = _scores(network, snapshot, pool_rows, labeled_rows, embeddings, labeled)
     if len(pool_rows) == 0:
         return Ranked([], 0, scores)
-    head = network.head
-    pool = Pool(
-        embeddings=embeddings,
-        labeled_embeddings=labeled,
-        labels=snapshot.labels[labeled_rows],
-        num_classes=len(state.classes),
-        head=None if head is None else LinearHead(head.weight, head.bias),
-        ids=snapshot.task_ids[pool_rows],
-    )
+    pool = _pool(state, network, embeddings, labeled, snapshot, pool_rows, labeled_rows)
     selection = _select(bench, state, pool)
     tasks = _queued(state, selection, snapshot.task_ids[pool_rows])
     if scores is not None:
@@ -112,6 +104,28 @@ def _scores(
     keys = snapshot.image_keys[np.concatenate([pool_rows, labeled_rows])]
     parts = [network.head.probabilities(part) for part in (embeddings, labeled)]
     return Scores(keys, np.concatenate(parts))
+
+
+def _pool(
+    state: RoundState,
+    network: Network,
+    embeddings: np.ndarray,
+    labeled: np.ndarray,
+    snapshot: Snapshot,
+    pool_rows: np.ndarray,
+    labeled_rows: np.ndarray,
+) -> Pool:
+    """The pool on standardized embeddings, where distances are not about what all images share."""
+    standard = Standardization.of(np.concatenate([embeddings, labeled]))
+    head = None if network.head is None else standard.head(network.head)
+    return Pool(
+        embeddings=standard.embeddings(embeddings),
+        labeled_embeddings=standard.embeddings(labeled),
+        labels=snapshot.labels[labeled_rows],
+        num_classes=len(state.classes),
+        head=None if head is None else LinearHead(head.weight, head.bias),
+        ids=snapshot.task_ids[pool_rows],
+    )
 
 
 def _select(bench: Workbench, state: RoundState, pool: Pool) -> Selection:
