@@ -69,9 +69,9 @@ def first_flip(gaps: Tensor, rises: Tensor, noise: Tensor | float) -> Tensor:
     """Return `(n,)` the step at which a rival overtakes: least gap / rise; inf without a rise.
 
     gaps `(n, K)` of the pseudo-label over each class, not negative; rises `(n, K)` of each class
-    over the pseudo-label per step. Rises up to `noise` are rounding.
+    over the pseudo-label per step. Rises up to `noise` are rounding. `gaps` is overwritten.
     """
-    return (gaps / rises).masked_fill_(rises <= noise, math.inf).amin(1)
+    return gaps.div_(rises).masked_fill_(rises <= noise, math.inf).amin(1)
 
 
 def affine_critical_epsilons(
@@ -90,7 +90,7 @@ def affine_critical_epsilons(
             slopes = move(anchor - block, gradient) @ weight.T
             noise = 8 * torch.finfo(dtype).eps * slopes.abs().amax(1, keepdim=True)
             rises = slopes - slopes.gather(1, label[:, None])
-            least = torch.minimum(least, first_flip(gaps, rises, noise))
+            least = torch.minimum(least, first_flip(gaps.clone(), rises, noise))
         return least
 
     return map_rows(embeddings, critical)

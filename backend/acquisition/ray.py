@@ -46,12 +46,14 @@ def critical_epsilons(embeddings: np.ndarray, anchors: np.ndarray, head: LinearH
 
 @dataclass(frozen=True, eq=False)
 class _Ray:
-    """The head and the anchors about a common origin, where differences lose the fewest digits."""
+    """The head and the anchors about a common origin, where differences lose the fewest digits.
+
+    One product with `factors` gives logits and, up to |z|^2, squared distances to the anchors.
+    """
 
     origin: Tensor  # (D,) mean anchor
-    products: Tensor  # (D, K + A): weights, then anchors, both about their origin
-    bias: Tensor  # (K,) logits at the origin
-    anchor_squares: Tensor  # (A,)
+    factors: Tensor  # (D, K + A): weights, then -2 times the anchors, both about their origin
+    offsets: Tensor  # (K + A,): logits at the origin, then the anchors' squared lengths
     gram: Tensor  # (K, K) of the weights
     noise: float  # slopes closer than this are equal: rounding of the Gram products
 
@@ -67,9 +69,8 @@ class _Ray:
         gram = weight @ weight.T
         return cls(
             origin=torch.tensor(origin, dtype=dtype),
-            products=torch.tensor(np.concatenate([weight, around]).T, dtype=dtype).contiguous(),
-            bias=torch.tensor(bias, dtype=dtype),
-            anchor_squares=torch.tensor((around**2).sum(1), dtype=dtype),
+            factors=torch.tensor(np.concatenate([weight, -2 * around]).T.copy(), dtype=dtype),
+            offsets=torch.tensor(np.concatenate([bias, (around**2).sum(1)]), dtype=dtype),
             gram=torch.tensor(gram, dtype=dtype),
             noise=float(8 * torch.finfo(dtype).eps * np.abs(gram).max()),
         )
@@ -77,20 +78,21 @@ class _Ray:
     def critical_epsilons(self, block: Tensor) -> Tensor:
         """Return `(n,)` for a block `(n, D)`, which is overwritten."""
         block.sub_(self.origin)
-        products = block @ self.products
-        classes = len(self.bias)
-        step = self._flip_steps(products[:, :classes] + self.bias)
-        reach = block.square().sum(1) + (self.anchor_squares - 2 * products[:, classes:]).amax(1)
-        epsilon = step * math.sqrt(block.shape[1]) / reach.clamp(min=0).sqrt()
+        logits, anchors = torch.addmm(self.offsets, block, self.factors).split(
+            [len(self.gram), len(self.offsets) - len(self.gram)], dim=1
+        )
+        step = self._flip_steps(logits)
+        reach = torch.linalg.vector_norm(block, dim=1).square_() + anchors.amax(1)
+        epsilon = step * math.sqrt(block.shape[1]) / reach.clamp_(min=0).sqrt_()
         # 0 / 0: a tie in the logits of a row that every anchor coincides with; it cannot move.
         return epsilon.nan_to_num(nan=math.inf, posinf=math.inf)
 
     def _flip_steps(self, logits: Tensor) -> Tensor:
         """Return `(n,)` the length along g at which the prediction flips; inf for never."""
         top, label = logits.max(dim=1, keepdim=True)
-        rivals = logits.scatter(1, label, -math.inf).softmax(dim=1)
-        slopes = rivals @ self.gram - self.gram[label[:, 0]]
-        own_slope = slopes.gather(1, label)
-        squared_norm = (rivals * slopes).sum(1) - own_slope[:, 0]
-        steps = first_flip(top - logits, slopes.sub_(own_slope), self.noise)
-        return steps * squared_norm.clamp(min=0).sqrt()
+        # v = sum_k r_k w_k with r = q - onehot(y), so s = r G and |v|^2 = r . s
+        mixture = logits.scatter(1, label, -math.inf).softmax(dim=1).scatter_(1, label, -1.0)
+        slopes = mixture @ self.gram
+        squared_norm = mixture.mul_(slopes).sum(1)
+        rises = slopes.sub_(slopes.gather(1, label))
+        return first_flip(top - logits, rises, self.noise) * squared_norm.clamp_(min=0).sqrt_()
