@@ -27,7 +27,7 @@ from backend.demo.dataset import Dataset, read_dataset, write_digits
 from backend.demo.server import BINARY
 from backend.demo.weights import backbone_settings
 from backend.errors import AlfaMixError
-from backend.settings import PREFIX
+from backend.settings import PREFIX, Settings
 from benchmarks.loop_measures import Submitter, answers, embedding_speed, steps, submits
 from benchmarks.loop_stage import LabelingProject, running_site, running_stage
 from benchmarks.timing import Report
@@ -54,6 +54,9 @@ def main(argv: list[str]) -> int:
     except AlfaMixError as error:
         print(f"python -m benchmarks loop: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        report.say("\nEnded before all was measured.")
+        return 130
     return 0
 
 
@@ -82,16 +85,22 @@ def _parser() -> argparse.ArgumentParser:
 def _measure(report: Report, arguments: argparse.Namespace, folder: Path) -> None:
     images = _images(arguments, folder)
     settings = _settings(arguments, images)
+    variants = {
+        finetune: settings | {"ALFAMIX_FINETUNE": finetune}
+        for finetune in arguments.finetune or DEFAULT_FINETUNE
+    }
+    for variant in variants.values():
+        # What is wrong with a setting is said now, not when its turn comes.
+        Settings.from_environ(variant)
     samples = Samples.of(arguments)
     report.say(_heading(images, settings))
     embedding_speed(report, images, settings)
     report.say("\nLabel Studio starts")
     with running_site(arguments.label_studio, folder / "label-studio", images) as site:
         bare = Submitter(LabelingProject(site, "Without a backend"))
-        for finetune in arguments.finetune or DEFAULT_FINETUNE:
+        for finetune, variant in variants.items():
             report.say(f"\n{finetune}: a backend of its own, {len(images.pool):,} tasks")
-            own = settings | {"ALFAMIX_FINETUNE": finetune}
-            with running_stage(site, folder / finetune.replace(":", "-"), own) as stage:
+            with running_stage(site, folder / finetune.replace(":", "-"), variant) as stage:
                 steps(report, stage, finetune)
                 answers(report, stage, finetune, samples.requests)
                 submits(report, stage, bare, finetune, samples.submits, samples.pause_s)

@@ -23,8 +23,9 @@ Sample = TypeVar("Sample")
 STEPS = ("train", "embed", "select", "publish", "flip")
 # Enough for a steady rate; all pixels are in memory while it is measured.
 SPEED_IMAGES = 960
-# Rounds that are asked for until there are enough samples: with `head` each trains for a moment.
-MOST_ROUNDS = 20
+# Rounds that are asked for until there are enough samples. With `head` each trains for a moment
+# only, and more of them would mostly wait for Label Studio to take their predictions.
+MOST_ROUNDS = 5
 SUBMIT_GOAL = Goal(1.1)
 
 
@@ -89,7 +90,7 @@ def answers(report: Report, stage: Stage, name: str, wanted: int) -> None:
 
     ask()
     found = list(islice(while_training(stage, ask), wanted))
-    report.say(f"{len(found)} answers of each kind while a round trains")
+    report.add(f"{name}, while training: answers of each kind", len(found), "samples")
     for question in questions if found else ():
         what = f"{name}, while training: {question.method} {question.path}"
         times_ms = [sample[question.path] for sample in found]
@@ -190,7 +191,8 @@ def submits(
     stage.published(0)
     at_rest = [pair(pause_s) for _ in range(count)]
     training = list(islice(while_training(stage, pair), count))
-    report.say(f"{len(at_rest)} Submits of each kind at rest, {len(training)} while a round trains")
+    report.add(f"{name}, at rest: Submits of each kind", len(at_rest), "samples")
+    report.add(f"{name}, while training: Submits of each kind", len(training), "samples")
     idle = SubmitTimes.of(at_rest)
     _submit_rows(report, f"{name}, at rest: Submit", idle)
     if training:
