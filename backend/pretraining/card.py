@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from backend.errors import PretrainingError
@@ -54,7 +54,8 @@ def write_weights(path: Path, backbone: nn.Module, card: Card) -> None:
     text = json.dumps(asdict(card), indent=2)
     partial = path.with_name(path.name + ".partial")
     try:
-        save_file(tensors, partial, metadata={"format": "pt", "card": text})
+        # safetensors' own save_file makes files that only their owner can read
+        partial.write_bytes(save(tensors, metadata={"format": "pt", "card": text}))
         partial.replace(path)
         path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
     except OSError as error:

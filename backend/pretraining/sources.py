@@ -91,26 +91,36 @@ def read_sample(images: Path, labels: Path | None, count: int, image_px: int) ->
 
     Raises PretrainingError when they do not belong together or hold fewer than two classes.
     """
-    sample = _class_folders(images, image_px) if labels is None else _idx_sample(images, labels)
+    if labels is None:
+        sample = _class_folders(images, count, image_px)
+    else:
+        sample = _idx_sample(images, labels, count)
     if len(np.unique(sample.labels)) < 2:
         raise PretrainingError(f"{images} has images of fewer than two classes; needed are two")
-    rows = np.linspace(0, len(sample.labels) - 1, min(count, len(sample.labels))).astype(int)
-    return LabeledSample(sample.pixels[rows], sample.labels[rows])
-
-
-def _idx_sample(images: Path, labels: Path) -> LabeledSample:
-    sample = LabeledSample(read_idx_images(images), read_idx_labels(labels))
-    if len(sample.pixels) != len(sample.labels):
-        raise PretrainingError(
-            f"{images} holds {len(sample.pixels)} images and {labels} {len(sample.labels)} labels"
-        )
     return sample
 
 
-def _class_folders(folder: Path, image_px: int) -> LabeledSample:
+def _idx_sample(images: Path, labels: Path, count: int) -> LabeledSample:
+    """The first `count`: these files are shuffled already."""
+    pixels, numbers = read_idx_images(images), read_idx_labels(labels)
+    if len(pixels) != len(numbers):
+        raise PretrainingError(
+            f"{images} holds {len(pixels)} images and {labels} {len(numbers)} labels"
+        )
+    return LabeledSample(pixels[:count], numbers[:count])
+
+
+def _class_folders(folder: Path, count: int, image_px: int) -> LabeledSample:
+    """`count` images spread evenly over the class folders' images."""
     if not folder.is_dir():
         raise PretrainingError(f"{folder} is no folder of class folders; an IDX file needs labels")
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
-    pixels = [read_images(folder_sources(path), image_px).pixels for path in classes]
-    labels = np.repeat(np.arange(len(pixels)), [len(part) for part in pixels])
-    return LabeledSample(torch.cat(pixels or [torch.empty(0, 3, image_px, image_px)]), labels)
+    named = [
+        (label, source)
+        for label, path in enumerate(sorted(p for p in folder.iterdir() if p.is_dir()))
+        for source in folder_sources(path)
+    ]
+    rows = np.linspace(0, len(named) - 1, min(count, len(named))).astype(int)
+    found = [(named[row][0], read_images([named[row][1]], image_px).pixels) for row in rows]
+    labels = np.repeat([label for label, _ in found], [len(part) for _, part in found])
+    empty = torch.empty(0, 3, image_px, image_px, dtype=torch.uint8)
+    return LabeledSample(torch.cat([empty, *(part for _, part in found)]), labels)

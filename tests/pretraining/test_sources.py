@@ -71,14 +71,24 @@ def test_read_sample_labels_by_folder_when_given_class_folders(tmp_path: Path) -
     assert sample.pixels[:, 0, 0, 0].tolist() == [0, 1, 2, 9]
 
 
-def test_read_sample_takes_rows_of_all_classes_when_fewer_are_asked_for(write_idx: Write) -> None:
+def test_read_sample_spreads_over_the_classes_when_fewer_are_asked_for(tmp_path: Path) -> None:
+    for number in range(6):
+        save_color(tmp_path / "ab"[number // 3] / f"{number}.png", (number, 0, 0))
+
+    sample = read_sample(tmp_path, None, 3, 4)
+
+    assert sample.pixels[:, 0, 0, 0].tolist() == [0, 2, 5]
+    assert sample.labels.tolist() == [0, 0, 1]
+
+
+def test_read_sample_takes_the_first_rows_when_given_idx_files(write_idx: Write) -> None:
     images = write_idx("images", np.arange(6).reshape(6, 1, 1))
-    labels = write_idx("labels", np.array([0, 0, 0, 1, 1, 1]))
+    labels = write_idx("labels", np.array([0, 1, 0, 1, 2, 2]))
 
     sample = read_sample(images, labels, 3, 4)
 
-    assert sample.pixels.flatten().tolist() == [0, 2, 5]
-    assert sample.labels.tolist() == [0, 0, 1]
+    assert sample.pixels.flatten().tolist() == [0, 1, 2]
+    assert sample.labels.tolist() == [0, 1, 0]
 
 
 def test_read_sample_raises_when_images_and_labels_differ_in_number(write_idx: Write) -> None:
