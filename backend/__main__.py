@@ -11,6 +11,7 @@ import sys
 
 from backend.errors import AlfaMixError, SettingsError, WeightsError
 from backend.settings import Settings
+from backend.startup import lock_worker
 
 # Each has a `main(argv) -> int` of its own; imported when it is asked for.
 COMMANDS = {
@@ -46,10 +47,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _work(settings: Settings, niceness: int) -> int:
+    os.nice(niceness)
+    with lock_worker(settings):
+        return _run_worker(settings)
+
+
+def _run_worker(settings: Settings) -> int:
     from backend.serve import EXIT_CONFIG
     from backend.worker import open_worker
 
-    os.nice(niceness)
     try:
         worker = open_worker(settings)
     except (WeightsError, SettingsError) as error:

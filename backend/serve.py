@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 
 from backend.settings import Settings
@@ -17,7 +17,7 @@ from backend.startup import open_journal
 logger = logging.getLogger(__name__)
 
 WEB_THREADS = 8
-STOP_S = 20.0
+LEASH = Path(__file__).with_name("leash.py")
 # The worker's exit status when no restart can help: EX_CONFIG of sysexits.h.
 EXIT_CONFIG = 78
 RESTART_S = 1.0
@@ -76,18 +76,16 @@ def _revive(children: dict[str, subprocess.Popen], settings: Settings) -> int:
 
 
 def _start(command: list[str]) -> subprocess.Popen:
-    # Children of their own session: a Ctrl-C in the terminal reaches only this process.
-    return subprocess.Popen(command, start_new_session=True, env=os.environ.copy())
+    # Of its own session: a Ctrl-C in the terminal reaches only this process. It ends its children
+    # by letting go of the leash, however it ends itself.
+    return subprocess.Popen(
+        [sys.executable, str(LEASH), *command], stdin=subprocess.PIPE, start_new_session=True
+    )
 
 
 def _end(children: list[subprocess.Popen]) -> None:
     for child in children:
-        if child.poll() is None:
-            child.terminate()
-    deadline = time.monotonic() + STOP_S
+        assert child.stdin is not None
+        child.stdin.close()
     for child in children:
-        try:
-            child.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        child.wait()

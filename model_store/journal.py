@@ -36,7 +36,7 @@ class ProjectState:
     connected: bool
     changed: int
     seen: int
-    training_requested: bool
+    training_requested: int
     checked_at: float
     phase: str
     phase_done: int
@@ -117,9 +117,12 @@ class Journal:
 
     @classmethod
     def in_folder(cls, folder: Path, clock: Clock = time.time) -> Journal:
-        """The embedded journal of a folder, which is created where needed."""
+        """The embedded journal of a folder, which is created where needed, for its owner alone.
+
+        It may hold the token that Label Studio sent.
+        """
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"MODEL_DIR: {folder} cannot be created: {error}") from error
         return cls(f"sqlite:///{folder / 'journal.sqlite'}", clock)
@@ -134,7 +137,7 @@ class Journal:
         """Note that something happened in a project."""
         values: dict[str, Any] = {"changed": project.c.changed + 1}
         if training_requested:
-            values["training_requested"] = True
+            values["training_requested"] = project.c.changed + 1
         with self._engine.begin() as connection:
             self._ensure_project(connection, key)
             connection.execute(project.update().where(project.c.key == key).values(**values))
@@ -142,20 +145,23 @@ class Journal:
     def note_setup(
         self, key: str, *, label_config: str, backend_url: str, token: str, hostname: str
     ) -> None:
-        """Note what Label Studio says when it connects a project."""
+        """Note what Label Studio says when it connects a project.
+
+        It says the same at every live prediction, and whenever anybody (the worker too) asks it for
+        the project's backends: of a project that is kept already only news count as a change.
+        """
+        said = {"label_config": label_config, "access_token": token, "hostname": hostname}
+        is_known = sa.and_(
+            project.c.connected,
+            project.c.webhook_id.is_not(None),
+            *(project.c[name] == value for name, value in said.items()),
+        )
+        news = sa.case((is_known, 0), else_=1)
+        values = {**said, "backend_url": backend_url, "connected": True}
         with self._engine.begin() as connection:
             self._ensure_project(connection, key)
             statement = project.update().where(project.c.key == key)
-            connection.execute(
-                statement.values(
-                    label_config=label_config,
-                    backend_url=backend_url,
-                    access_token=token,
-                    hostname=hostname,
-                    connected=True,
-                    changed=project.c.changed + 1,
-                )
-            )
+            connection.execute(statement.values(**values, changed=project.c.changed + news))
 
     # Projects
 
@@ -206,10 +212,19 @@ class Journal:
         """All rounds of a project, oldest first."""
         return self._all(RoundState, self._rounds(key).order_by(round_.c.number))
 
-    def open_round(self, state: RoundState) -> None:
-        """Add a round."""
+    def open_round(self, state: RoundState, *, counters: str = "", looked_at: int = 0) -> None:
+        """Add a round, and note with it the tasks' counters and the requests that it answers.
+
+        It answers the requests for training up to change `looked_at`: a later one may stand for
+        labels that came after the round read the tasks.
+        """
+        answered = sa.case(
+            (project.c.training_requested <= looked_at, 0), else_=project.c.training_requested
+        )
+        values = {"counters": counters, "training_requested": answered}
         with self._engine.begin() as connection:
             connection.execute(round_.insert().values(**_values(state)))
+            connection.execute(project.update().where(project.c.key == state.key).values(**values))
 
     def update_round(self, state: RoundState, **values: Any) -> RoundState:
         """Set columns of a round; the round as it is now."""

@@ -13,7 +13,7 @@ import httpx
 
 from backend.errors import DemoError
 
-LEASH = Path(__file__).with_name("leash.py")
+LEASH = Path(__file__).resolve().parents[1] / "leash.py"
 LAST_LINES = 15
 POLL_S = 0.25
 # What a program needs from the environment to run at all. The rest stays out: Label Studio reads

@@ -32,7 +32,11 @@ def processes(port_or_word: str) -> dict[int, str]:
 def worker_of(server) -> int:
     """The process id of a server's worker."""
     mine = processes(f"PORT={server.port}\0")
-    return next(pid for pid, command in mine.items() if "backend worker" in command)
+    return next(
+        pid
+        for pid, command in mine.items()
+        if "-m backend worker" in command and "leash" not in command
+    )
 
 
 def test_rounds_go_on_and_are_published_once_when_the_worker_is_killed(
@@ -53,11 +57,20 @@ def test_rounds_go_on_and_are_published_once_when_the_worker_is_killed(
     assert len(pairs) == len(set(pairs))
 
 
-def test_all_processes_end_when_serve_is_terminated(backend):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_all_processes_end_when_serve_does(backend, number):
     server = backend()
-    wait_for("the worker to start", lambda: len(processes(f"PORT={server.port}\0")) >= 3)
-    server.stop()
-    assert processes(f"PORT={server.port}\0") == {}
+    mine = f"PORT={server.port}\0"
+    wait_for(
+        "the worker to start", lambda: any("backend worker" in c for c in processes(mine).values())
+    )
+    serve = next(
+        p
+        for p, c in processes(mine).items()
+        if c.endswith("-m backend serve ") and "leash" not in c
+    )
+    os.kill(serve, number)
+    wait_for("all to end", lambda: processes(mine) == {})
 
 
 def weights_of_another_network(folder: Path) -> Path:

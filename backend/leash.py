@@ -1,7 +1,7 @@
 """Run one command and end its whole process group as soon as standard input closes.
 
-Started by `backend.demo.child` as a script of its own, it ties a server to the process that asked
-for it: the pipe closes however that process ends, also by SIGKILL. Standard library only.
+Started as a script of its own, it ties a process to the one that asked for it: the pipe closes
+however that one ends, also by SIGKILL. Standard library only.
 """
 
 from __future__ import annotations
