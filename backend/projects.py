@@ -234,12 +234,14 @@ def _any_readable(bench: Workbench, tasks: list[UnreadableTask]) -> bool:
 def _start(bench: Workbench, reason: str) -> RoundState | None:
     """A new round over the tasks as they are now; None where new tasks turn out to be none."""
     journal, key = bench.journal, bench.project.key
+    before = journal.project(key)
+    assert before is not None
     journal.set_phase(key, "sync")
     tasks = [read_task(task, bench.config) for task in bench.client.tasks(bench.project.id)]
-    journal.update_project(key, counters=bench.project.counters, training_requested=False)
     _note_without_image(journal, key, tasks)
     snapshot = take_snapshot(tasks)
     if reason == POOL_CHANGED and not snapshot.in_pool.any():
+        journal.update_project(key, counters=bench.project.counters)
         journal.set_phase(key, POOL_EMPTY)
         return None
     number = _next_number(bench)
@@ -262,7 +264,7 @@ def _start(bench: Workbench, reason: str) -> RoundState | None:
         started_at=journal.now(),
         finished_at=None,
     )
-    journal.open_round(state)
+    journal.open_round(state, counters=bench.project.counters, looked_at=before.changed)
     return state
 
 

@@ -47,7 +47,8 @@ project = sa.Table(
     # The web process counts `changed` up; the worker notes in `seen` up to where it has looked.
     _count("changed"),
     _count("seen"),
-    _flag("training_requested"),
+    # The change with which training was last requested; 0 where every request was answered.
+    _count("training_requested"),
     _time("checked_at"),
     sa.Column("phase", sa.Text, nullable=False, default="waiting"),
     _count("phase_done"),

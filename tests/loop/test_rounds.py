@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend import rounds
+from backend import projects, rounds
 from backend.snapshot import load_snapshot
 from model_store.project_folder import ProjectFolder, host_folder
 from tests.loop.conftest import LABEL_CONFIG, choice, colored_tasks, predictions_of, project_of
@@ -50,6 +50,38 @@ def test_reconcile_changes_nothing_when_all_is_as_it_should_be(
     again = inline.reconcile(project_id)
     assert (again["round"], again["batch"]) == (first["round"], first["batch"])
     assert_published_once(label_studio, project_id, again)
+
+
+def test_project_needs_no_work_when_it_was_reconciled_and_nothing_happened(inline, colored_project):
+    # Asking Label Studio for the project's backends makes it call /setup.
+    project_id, _ = colored_project(15)
+    key = inline.connect(project_id)
+    inline.reconcile(project_id)
+    inline.reconcile(project_id)
+    changed = inline.journal.project(key).changed
+    inline.reconcile(project_id)
+    state = inline.journal.project(key)
+    assert (state.changed, state.seen) == (changed, changed)
+
+
+@pytest.mark.parametrize("step", ["save_snapshot", "_next_number"])
+def test_new_tasks_are_not_forgotten_when_killed_before_their_round_is_open(
+    label_studio, inline, colored_project, annotator, monkeypatch, step
+):
+    project_id, _ = colored_project(6)
+    inline.connect(project_id)
+    inline.reconcile(project_id)
+    label_batch(inline, annotator, project_id)
+    assert inline.reconcile(project_id)["phase"] == "pool-empty"
+    added = label_studio.import_tasks(project_id, colored_tasks(6, seed=9))
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as killing, pytest.raises(Killed):
+        killing.setattr(projects, step, kill)
+        inline.reconcile(project_id)
+    assert sorted(inline.reconcile(project_id)["batch"]) == added
 
 
 def test_queue_is_served_in_rank_order_round_after_round(inline, colored_project, annotator):

@@ -46,6 +46,53 @@ def test_note_setup_keeps_what_label_studio_said(journal):
     assert (state.label_config, state.backend_url, state.connected) == ("<View/>", "http://b", True)
 
 
+def note_setup(journal, **values) -> None:
+    said = {"label_config": "<View/>", "backend_url": "http://b", "token": "t", "hostname": ""}
+    journal.note_setup(KEY, **(said | values))
+
+
+def test_note_setup_is_no_change_when_a_kept_project_says_the_same_again(journal):
+    # Label Studio calls /setup whenever it is asked for the project's backends.
+    note_setup(journal)
+    note_setup(journal)
+    assert journal.project(KEY).changed == 2
+    journal.update_project(KEY, webhook_id=7)
+    note_setup(journal)
+    assert journal.project(KEY).changed == 2
+
+
+@pytest.mark.parametrize("news", [{"label_config": "<View></View>"}, {"token": "u"}])
+def test_note_setup_is_a_change_when_a_kept_project_says_something_new(journal, news):
+    note_setup(journal)
+    journal.update_project(KEY, webhook_id=7)
+    note_setup(journal, **news)
+    assert journal.project(KEY).changed == 2
+
+
+def test_note_setup_is_a_change_when_the_project_was_disconnected(journal):
+    note_setup(journal)
+    journal.update_project(KEY, webhook_id=7, connected=False)
+    note_setup(journal)
+    assert (journal.project(KEY).changed, journal.project(KEY).connected) == (2, True)
+
+
+def test_open_round_answers_the_requests_for_training_that_came_before_it_looked(journal):
+    journal.note_changed(KEY, training_requested=True)
+    looked_at = journal.project(KEY).changed
+    journal.open_round(new_round(0), counters="9/0", looked_at=looked_at)
+    assert not journal.project(KEY).training_requested
+    assert journal.project(KEY).counters == "9/0"
+
+
+def test_open_round_leaves_a_request_for_training_that_came_after_it_looked(journal):
+    journal.note_changed(KEY, training_requested=True)
+    looked_at = journal.project(KEY).changed
+    journal.note_changed(KEY, training_requested=True)
+    journal.note_changed(KEY)
+    journal.open_round(new_round(0), looked_at=looked_at)
+    assert journal.project(KEY).training_requested
+
+
 def test_key_of_is_the_newest_project_when_an_id_was_used_twice(journal):
     journal.note_changed("12.1600000000")
     journal.note_changed(KEY)
