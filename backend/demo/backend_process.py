@@ -15,7 +15,7 @@ from backend.demo.child import Child
 from backend.demo.server import LabelStudioServer
 
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 600.0
 REQUEST_TIMEOUT_S = 600.0
 PREDICT_CHUNK = 50
 
