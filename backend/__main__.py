@@ -10,6 +10,7 @@ import signal
 import sys
 
 from backend.errors import AlfaMixError, SettingsError, WeightsError
+from backend.logs import start_logging
 from backend.settings import Settings
 from backend.startup import lock_worker
 
@@ -27,7 +28,7 @@ def main(argv: list[str]) -> int:
         return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
     arguments = _parser().parse_args(argv)
     settings = Settings.from_environ()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
+    start_logging(settings.log_level)
     if arguments.command == "serve":
         from backend.serve import serve
 

@@ -22,7 +22,15 @@ BUNDLED = "bundled"
 
 
 def _setting(variable: str, default: Any, parse: Callable[[str], Any], help: str) -> Any:
-    return field(default=default, metadata={"variable": variable, "parse": parse, "help": help})
+    return field(
+        default=default,
+        repr=not _is_secret(variable),
+        metadata={"variable": variable, "parse": parse, "help": help},
+    )
+
+
+def _is_secret(variable: str) -> bool:
+    return variable.endswith(("_KEY", "_PASS"))
 
 
 def _text(value: str) -> str:
@@ -265,5 +273,5 @@ def _parsed(variable: str, text: str, setting: Field) -> Any:
     try:
         return setting.metadata["parse"](text.strip())
     except ValueError as error:
-        shown = "a value" if variable.endswith(("_KEY", "_PASS")) else repr(text)
+        shown = "a value" if _is_secret(variable) else repr(text)
         raise SettingsError(f"{variable} is {shown}; needed is {error}") from error

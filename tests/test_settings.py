@@ -67,5 +67,17 @@ def test_settings_raise_when_a_user_has_no_password():
         Settings.from_environ({"BASIC_AUTH_USER": "label-studio"})
 
 
+def test_settings_show_no_secret_when_they_are_printed():
+    environ = {
+        "LABEL_STUDIO_API_KEY": "token-5",
+        "BASIC_AUTH_USER": "label-studio",
+        "BASIC_AUTH_PASS": "word-5",
+    }
+    settings = Settings.from_environ(environ)
+    assert settings.label_studio_api_key == "token-5"
+    assert "token-5" not in repr(settings)
+    assert "word-5" not in repr(settings)
+
+
 def test_readme_table_is_the_one_of_the_code():
     assert Settings.markdown_table() in README.read_text()
