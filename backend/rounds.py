@@ -121,7 +121,7 @@ def publish(bench: Workbench, state: RoundState) -> RoundState:
         note(published, len(tasks))
 
     priorities = [
-        queue.Priority(task.task_id, task.score, task.cluster, _result(bench.config, task))
+        queue.Priority(task.task_id, task.score, task.cluster, preselection(bench.config, task))
         for task in tasks
     ]
     queue.publish(bench.client, bench.project.id, state.model_version, priorities, on_published)
@@ -145,8 +145,9 @@ STEPS: Mapping[str, Step] = {
 }
 
 
-def _result(config: ImageChoices, task: QueuedTask) -> list[dict[str, Any]]:
-    if task.class_name is None or task.probability is None:
+def preselection(config: ImageChoices, task: QueuedTask) -> list[dict[str, Any]]:
+    """The prediction's regions: none without a class, or where the config lost it meanwhile."""
+    if task.probability is None or task.class_name not in config.classes:
         return []
     return [choice_result(config, task.class_name, task.probability)]
 
