@@ -82,6 +82,8 @@ def _replace_sdk_views(
         """Answered when the project is connected and each time its Model page is opened."""
         body = request.get_json()
         key = project_of(body)
+        if "." not in key:
+            raise AlfaMixError(f"found project {key!r}; needed is Label Studio's id.createdEpoch")
         schema = str(body.get("schema") or "")
         journal.note_setup(
             key,

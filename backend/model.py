@@ -6,6 +6,7 @@ there it is where the fine-tuning happens.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
@@ -14,7 +15,8 @@ from backend.errors import AlfaMixError
 from backend.label_studio.client import project_key
 from backend.sdk import LabelStudioMLBase, event_of, initialize_base
 
-START_TRAINING = "START_TRAINING"
+# Label Studio's name of a project towards ML backends, "id.createdEpoch", or its bare id.
+PROJECT = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class Services(Protocol):
@@ -74,7 +76,7 @@ def project_of(data: Mapping[str, Any]) -> str:
     AlfaMixError: the payload names no project.
     """
     project = data.get("project")
-    if isinstance(project, str) and project.split(".", 1)[0].isdigit():
+    if isinstance(project, str) and PROJECT.fullmatch(project):
         return project
     if isinstance(project, int):
         return str(project)

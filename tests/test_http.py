@@ -65,6 +65,14 @@ def test_setup_notes_address_and_host_when_label_studio_connects(client, journal
     assert state.changed == 1
 
 
+def test_setup_is_400_when_the_project_is_a_bare_id(client, journal):
+    # The journal's key holds the creation time too: an id is given again after a deletion.
+    reply = client.post("/setup", json={"project": "3", "schema": LABEL_CONFIG})
+    assert reply.status_code == 400
+    assert "id.createdEpoch" in reply.json["error"]
+    assert journal.projects() == []
+
+
 @pytest.mark.parametrize(
     "action",
     ["ANNOTATION_CREATED", "ANNOTATIONS_DELETED", "TASKS_CREATED", "PROJECT_UPDATED"],

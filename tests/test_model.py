@@ -54,6 +54,12 @@ def test_model_version_is_the_projects(model_class):
     assert model_class(project_id="7.1").model_version == "version of 7.1"
 
 
+@pytest.mark.parametrize("project", ["3.abc", "3.", "3/../4", "²", ""])
+def test_project_of_raises_when_the_name_is_none_of_label_studios(project):
+    with pytest.raises(AlfaMixError, match="found no project"):
+        project_of({"project": project})
+
+
 def test_project_of_raises_and_lists_the_fields_when_no_project_is_named():
     with pytest.raises(AlfaMixError, match=r"its fields: \['action'\]"):
         project_of({"action": "PROJECT_UPDATED"})
