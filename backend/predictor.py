@@ -56,7 +56,9 @@ class Predictor:
         self._access = Access(settings.label_studio_url, settings.label_studio_api_key)
         self._session: VisionSession | None = None
         self._scores: dict[str, tuple[int, Scores]] = {}
-        self._lock = threading.Lock()
+        # Two locks: who needs stored scores does not wait until the network is loaded.
+        self._scores_lock = threading.Lock()
+        self._session_lock = threading.Lock()
 
     def version(self, key: str | None) -> str:
         """The version that a project's queue follows."""
@@ -121,13 +123,13 @@ class Predictor:
         }
 
     def _opened(self) -> VisionSession:
-        with self._lock:
+        with self._session_lock:
             if self._session is None:
                 self._session = self._open_session()
             return self._session
 
     def _scores_of(self, key: str, state: RoundState) -> Scores:
-        with self._lock:
+        with self._scores_lock:
             number, scores = self._scores.get(key, (-1, None))
             if scores is None or number != state.number:
                 scores = _read_scores(self._folder(key), state.number)
