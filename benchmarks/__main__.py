@@ -11,13 +11,13 @@ import benchmarks
 
 
 def names() -> list[str]:
-    """Return the benchmarks there are: the public modules of this package with a `main`."""
+    """Return the benchmarks there are: the public modules of this package with a `main(argv)`."""
     modules = (m.name for m in pkgutil.iter_modules(benchmarks.__path__))
     folder = Path(benchmarks.__path__[0])
     return sorted(
         name.replace("_", "-")
         for name in modules
-        if not name.startswith("_") and "\ndef main(" in _source(folder, name)
+        if not name.startswith("_") and "\ndef main(argv" in _source(folder, name)
     )
 
 

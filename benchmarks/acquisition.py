@@ -23,6 +23,7 @@ from pathlib import Path
 from benchmarks.acquisition_cases import Case, Result
 
 OURS, AUTHORS, LIBRARY = "this project", "authors", "scikit-activeml"
+LEARN = "scikit-learn"
 IN_LIBRARY = ("badge", "core-set", "typiclust", "maxherding", "probcover", "dropquery")
 ALFA_MIX = ("two-products", "candidate-search", "alfa-mix")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     size.add_argument("--full", action="store_true", help="the whole table")
     size.add_argument("--goals", action="store_true", help="what docs/acquisition.md promises")
     parser.add_argument("--methods", nargs="+", help="only these")
-    parser.add_argument("--implementations", nargs="+", choices=(OURS, AUTHORS, LIBRARY))
+    parser.add_argument("--implementations", nargs="+", choices=(OURS, AUTHORS, LIBRARY, LEARN))
     parser.add_argument("--reference", help="checkout of the authors' code")
     parser.add_argument("--json", type=Path, help="file to write the rows to")
     parser.add_argument("--folder", type=Path, help="where to keep generated pools while it runs")
@@ -78,6 +79,8 @@ def _small() -> Iterator[Plan]:
             yield method, OURS, 10_000, 384, classes, 100, 5
         for method in ALFA_MIX[1:]:
             yield method, AUTHORS, 10_000, 384, classes, 100, 1
+    for implementation in (OURS, LEARN):
+        yield "kmeans", implementation, 10_000, 384, 10, 100, 1
     for method in IN_LIBRARY:
         yield method, OURS, 10_000, 384, 10, 100, 3
         yield method, LIBRARY, 10_000, 384, 10, 100, 1
@@ -91,6 +94,8 @@ def _goals() -> Iterator[Plan]:
     for method, budget in (("badge", 100), ("core-set", 1_000)):
         yield method, OURS, 50_000, 384, 10, budget, 3
         yield method, LIBRARY, 50_000, 384, 10, budget, 1
+    for implementation in (OURS, LEARN):
+        yield "kmeans", implementation, 20_000, 384, 100, 500, 1
     yield "alfa-mix", OURS, 1_000_000, 384, 100, 1_000, 1
 
 
@@ -134,7 +139,7 @@ def _measure(case: Case) -> dict:
         check=False,
     )
     if found.returncode:
-        result = Result(math.nan, math.nan, math.nan, None)
+        result = Result(math.nan, math.nan, math.nan, None, None)
     else:
         result = Result(**json.loads(found.stdout))
     sizes = {key: getattr(case, key) for key in "NDKB"}
@@ -144,7 +149,7 @@ def _measure(case: Case) -> dict:
 
 _HEADER = (
     f"{'method':18}{'implementation':17}{'N':>9}{'D':>6}{'K':>5}{'B':>6}"
-    f"{'seconds':>11}{'cpu s':>11}{'peak MiB':>10}{'candidates':>12}"
+    f"{'seconds':>11}{'cpu s':>11}{'peak MiB':>10}{'candidates':>12}{'inertia':>10}"
 )
 
 
@@ -154,11 +159,16 @@ def _line(row: dict) -> str:
     if row["seconds"] is None:
         return f"{label}     failed"
     times = f"{row['seconds']:>11.3f}{row['cpu_seconds']:>11.3f}{row['peak_mib']:>10.0f}"
-    return f"{label}{times}{row['n_candidates'] if row['n_candidates'] is not None else '':>12}"
+    candidates = "" if row["n_candidates"] is None else row["n_candidates"]
+    inertia = "" if row["inertia"] is None else f"{row['inertia']:.1f}"
+    return f"{label}{times}{candidates:>12}{inertia:>10}"
 
 
 def goals(rows: list[dict]) -> Iterator[str]:
-    """Yield what the rows say about speed: ratios of processor time where both sides are there."""
+    """Yield ratios of processor time, and of inertia, where both sides were measured."""
+    inertia = {r["implementation"]: r["inertia"] for r in rows if r["inertia"]}
+    if inertia.keys() >= {OURS, LEARN}:
+        yield f"kmeans: {100 * (inertia[OURS] / inertia[LEARN] - 1):+.2f} % inertia to {LEARN}'s"
     cpu = {
         (r["method"], r["implementation"], r["N"], r["D"], r["K"], r["B"]): r["cpu_seconds"]
         for r in rows

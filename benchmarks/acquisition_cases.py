@@ -22,10 +22,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.cluster import KMeans
 
 from backend.acquisition import LinearHead, Pool, select
 from backend.acquisition.anchors import class_means
-from backend.acquisition.blocks import blocks
+from backend.acquisition.blocks import blocks, unit_rows
+from backend.acquisition.kmeans import kmeans
 from backend.acquisition.ray import critical_epsilons
 
 LABELS_PER_CLASS = 10
@@ -55,6 +57,15 @@ class Result:
     cpu_seconds: float
     peak_mib: float
     n_candidates: int | None
+    inertia: float | None  # of k-means
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one run says about its answer."""
+
+    n_candidates: int | None = None
+    inertia: float | None = None
 
 
 def main() -> int:
@@ -62,14 +73,15 @@ def main() -> int:
     case = Case(**json.load(sys.stdin))
     torch.set_num_threads(1)
     run = _RUNNERS[case.implementation](case)
-    times, cpu_times, found = [], [], None
+    times, cpu_times, found = [], [], Found()
     for _ in range(case.repeats):
         wall, cpu = time.perf_counter(), time.process_time()
         found = run()
         times.append(time.perf_counter() - wall)
         cpu_times.append(time.process_time() - cpu)
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    result = Result(statistics.median(times), statistics.median(cpu_times), peak_mib, found)
+    medians = statistics.median(times), statistics.median(cpu_times)
+    result = Result(*medians, peak_mib, found.n_candidates, found.inertia)
     print(json.dumps(asdict(result)))
     return 0
 
@@ -110,7 +122,7 @@ def _write_pool(file: Path, centers: np.ndarray, spectrum: np.ndarray, count: in
     partial.rename(file)
 
 
-def run_ours(case: Case) -> Callable[[], int | None]:
+def run_ours(case: Case) -> Callable[[], Found]:
     """Return this project's method on the case."""
     pool = make_pool(case)
     if case.method == "candidate-search":
@@ -118,28 +130,41 @@ def run_ours(case: Case) -> Callable[[], int | None]:
     if case.method == "two-products":
         return lambda: _two_products(pool)
 
-    def run() -> int | None:
+    if case.method == "kmeans":
+        points = unit_rows(pool.embeddings)
+        return lambda: Found(inertia=kmeans(points, case.B, np.random.default_rng(0)).inertia)
+
+    def run() -> Found:
         selection = select(case.method, pool, case.B, np.random.default_rng(0))
-        return selection.statistics.get("n_candidates")
+        return Found(selection.statistics.get("n_candidates"))
 
     return run
 
 
-def _search(pool: Pool) -> int:
+def run_scikit_learn(case: Case) -> Callable[[], Found]:
+    """Return scikit-learn's k-means, run to convergence."""
+    points = unit_rows(make_pool(case).embeddings)
+    learner = KMeans(case.B, n_init=1, max_iter=300, random_state=0)
+    return lambda: Found(inertia=float(learner.fit(points).inertia_))
+
+
+def _search(pool: Pool) -> Found:
     anchors = class_means(pool.labeled_embeddings, pool.labels)
-    return int((critical_epsilons(pool.embeddings, anchors, pool.head) <= 0.2).sum())
+    critical = critical_epsilons(pool.embeddings, anchors, pool.head)
+    return Found(int((critical <= 0.2).sum()))
 
 
-def _two_products(pool: Pool) -> None:
+def _two_products(pool: Pool) -> Found:
     """Do what no search can avoid: the embeddings times the weights, and times the anchors."""
     anchors = class_means(pool.labeled_embeddings, pool.labels).astype(np.float32)
     weight, targets = torch.tensor(pool.head.weight.T), torch.tensor(anchors.T)
     for _, block in blocks(pool.embeddings):
         block @ weight
         block @ targets
+    return Found()
 
 
-def run_authors(case: Case) -> Callable[[], int]:
+def run_authors(case: Case) -> Callable[[], Found]:
     """Return the authors' ALFA-Mix on the case, with a stand-in for their model."""
     sys.path.insert(0, str(case.reference))
     module = importlib.import_module("query_strategies.alpha_mix_sampling")
@@ -159,10 +184,10 @@ def run_authors(case: Case) -> Callable[[], int]:
     return lambda: _query(strategy, case.B)
 
 
-def _query(strategy: object, budget: int) -> int:
+def _query(strategy: object, budget: int) -> Found:
     standard_output, sys.stdout = sys.stdout, sys.stderr  # the authors print; ours is the result
     try:
-        return len(strategy.query(budget)[5])
+        return Found(len(strategy.query(budget)[5]))
     finally:
         sys.stdout = standard_output
 
@@ -189,7 +214,7 @@ class _Silence:
         """Ignore one figure."""
 
 
-def run_scikit_activeml(case: Case) -> Callable[[], None]:
+def run_scikit_activeml(case: Case) -> Callable[[], Found]:
     """Return scikit-activeml's method on the case."""
     library = importlib.import_module("skactiveml.pool")
     pool = make_pool(case)
@@ -209,7 +234,12 @@ def run_scikit_activeml(case: Case) -> Callable[[], None]:
     else:
         name = {"core-set": "CoreSet", "typiclust": "TypiClust", "probcover": "ProbCover"}
         strategy = getattr(library, name[case.method])(random_state=0)
-    return lambda: strategy.query(**arguments) is None or None
+
+    def run() -> Found:
+        strategy.query(**arguments)
+        return Found()
+
+    return run
 
 
 def _linear_classifier(pool: Pool) -> object:
@@ -235,6 +265,7 @@ _RUNNERS = {
     "this project": run_ours,
     "authors": run_authors,
     "scikit-activeml": run_scikit_activeml,
+    "scikit-learn": run_scikit_learn,
 }
 
 if __name__ == "__main__":
