@@ -144,13 +144,13 @@ class FakeFetcher:
 
 
 @pytest.fixture
-def label_studio(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def fake_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     FakeFetcher.png = save_color(tmp_path / "x.png", (7, 8, 9)).read_bytes()
     monkeypatch.setattr(sources, "LabelStudioClient", FakeClient)
     monkeypatch.setattr(sources, "ImageFetcher", FakeFetcher)
 
 
-@pytest.mark.usefixtures("label_studio")
+@pytest.mark.usefixtures("fake_project")
 def test_read_project_reads_images_and_names_tasks_without_one() -> None:
     images = read_project(Settings(label_studio_api_key="t"), 7, 4)
 
@@ -159,7 +159,7 @@ def test_read_project_reads_images_and_names_tasks_without_one() -> None:
     assert images.skipped[1].reason == "404"
 
 
-@pytest.mark.usefixtures("label_studio")
+@pytest.mark.usefixtures("fake_project")
 def test_read_project_raises_when_there_is_no_such_project() -> None:
     with pytest.raises(PretrainingError, match="no project 8"):
         read_project(Settings(label_studio_api_key="t"), 8, 4)
