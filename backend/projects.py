@@ -10,6 +10,8 @@ import logging
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from backend.acquisition import strategy_names
 from backend.decide import (
     POOL_CHANGED,
@@ -23,12 +25,12 @@ from backend.errors import ImageError, SettingsError
 from backend.label_studio import connection, queue
 from backend.label_studio.access import Access
 from backend.label_studio.annotations import LabeledTask, read_task
-from backend.label_studio.client import LabelStudioClient, Project
+from backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient, Project
 from backend.label_studio.images import ImageFetcher
 from backend.label_studio.label_config import parse_label_config
 from backend.rounds import run
 from backend.settings import Settings
-from backend.snapshot import save_snapshot, take_snapshot
+from backend.snapshot import Snapshot, save_snapshot, take_snapshot
 from backend.vision import VisionSession
 from backend.workbench import Workbench
 from model_store.journal import Journal, ProjectState, RoundState, UnreadableTask
@@ -92,7 +94,11 @@ def _keep_connected(
     office: Office, client: LabelStudioClient, project: Project, state: ProjectState
 ) -> bool:
     journal = office.journal
-    row = connection.own_backend(client.ml_backends(project.id), state.backend_url)
+    row = connection.own_backend(
+        client.ml_backends(project.id),
+        state.backend_url,
+        was_connected=state.webhook_id is not None,
+    )
     if row is None:
         connection.release(client, project, state.previous_sampling, state.webhook_id)
         journal.update_project(
@@ -105,13 +111,13 @@ def _keep_connected(
         )
         logger.info("project %d: no longer connected, given back as it was", project.id)
         return False
+    if project.sampling != UNCERTAINTY_SAMPLING:
+        # Noted before it is changed, so that a kill in between does not lose it.
+        journal.update_project(project.key, previous_sampling=project.sampling)
     kept = connection.repair(client, project, row, office.settings, state.webhook_id)
     if kept.changed:
         logger.info("project %d: put right: %s", project.id, ", ".join(kept.changed))
-    values = {"webhook_id": kept.webhook_id, "backend_url": row.url, "connected": True}
-    if kept.previous_sampling is not None:
-        values["previous_sampling"] = kept.previous_sampling
-    journal.update_project(project.key, **values)
+    journal.update_project(project.key, webhook_id=kept.webhook_id, connected=True)
     return True
 
 
@@ -240,7 +246,7 @@ def _start(bench: Workbench, reason: str) -> RoundState | None:
     tasks = [read_task(task, bench.config) for task in bench.client.tasks(bench.project.id)]
     _note_without_image(journal, key, tasks)
     snapshot = take_snapshot(tasks)
-    if reason == POOL_CHANGED and not snapshot.in_pool.any():
+    if reason == POOL_CHANGED and not _has_new_tasks(journal, key, snapshot):
         journal.update_project(key, counters=bench.project.counters)
         journal.set_phase(key, POOL_EMPTY)
         return None
@@ -266,6 +272,11 @@ def _start(bench: Workbench, reason: str) -> RoundState | None:
     )
     journal.open_round(state, counters=bench.project.counters, looked_at=before.changed)
     return state
+
+
+def _has_new_tasks(journal: Journal, key: str, snapshot: Snapshot) -> bool:
+    known_unreadable = [task.task_id for task in journal.unreadable(key)]
+    return bool((snapshot.in_pool & ~np.isin(snapshot.task_ids, known_unreadable)).any())
 
 
 def _note_without_image(journal: Journal, key: str, tasks: list[LabeledTask]) -> None:
@@ -295,8 +306,15 @@ def _noted_settings(settings: Settings) -> dict[str, str]:
 
 def _repair_version(bench: Workbench) -> None:
     published = bench.journal.published_round(bench.project.key)
-    if published is None or not bench.journal.queue(published):
+    batch = [] if published is None else bench.journal.queue(published)
+    if published is None or not batch:
         return
+    task_ids = [task.task_id for task in batch if not task.is_reserve]
+    version = published.model_version
+    if not queue.published(bench.client, bench.project.id, version, task_ids):
+        logger.info("project %d: somebody deleted the batch's predictions", bench.project.id)
+        bench.journal.forget_predictions(published)
+        run(bench, bench.journal.update_round(published, phase="publish"))
     project = bench.client.project(bench.project.id)
-    if project is not None and queue.flip(bench.client, project, published.model_version):
+    if project is not None and queue.flip(bench.client, project, version):
         logger.info("project %d: model version put right", project.id)

@@ -27,7 +27,7 @@ from model_store.project_folder import write_table
 
 logger = logging.getLogger(__name__)
 
-KEPT_CHECKPOINTS = 5
+KEPT_ROUNDS = 5
 DONE = "done"
 
 
@@ -132,7 +132,7 @@ def flip(bench: Workbench, state: RoundState) -> RoundState:
     """The project follows the round's version; what only older rounds needed is dropped."""
     if any(task.prediction_id is not None for task in bench.journal.queue(state)):
         queue.flip(bench.client, bench.project, state.model_version)
-    _drop_old_features(bench, state)
+    _drop_old_files(bench, state)
     return bench.journal.update_round(state, phase=DONE, finished_at=bench.journal.now())
 
 
@@ -174,12 +174,16 @@ def _note_unreadable(bench: Workbench, snapshot: Snapshot, reasons: Mapping[str,
     bench.journal.set_unreadable(bench.project.key, known + found)
 
 
-def _drop_old_features(bench: Workbench, state: RoundState) -> None:
+def _drop_old_files(bench: Workbench, state: RoundState) -> None:
     store = EmbeddingStore(bench.folder.embeddings)
     kept = {state.features_version, bench.session.pretrained().version}
     for version in store.versions():
         if version not in kept:
             store.drop_version(version)
-    checkpoints = sorted(bench.folder.checkpoints.glob("*.safetensors"))
-    for path in checkpoints[:-KEPT_CHECKPOINTS]:
-        path.unlink()
+    for pattern in (
+        "checkpoints/*.safetensors",
+        "rounds/*-tasks.parquet",
+        "rounds/*-scores.parquet",
+    ):
+        for path in sorted(bench.folder.path.glob(pattern))[:-KEPT_ROUNDS]:
+            path.unlink()

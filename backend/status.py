@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from model_store.journal import Journal, ProjectState, RoundState
 
+SHOWN_CHARACTERS = 120
 STATE_PHASES = ("annotate", "pool-empty", "disconnected", "waiting")
 
 
@@ -39,13 +40,19 @@ def _project(journal: Journal, state: ProjectState) -> dict[str, Any]:
         "batch": [task.task_id for task in queue if not task.is_reserve],
         "reserve": [task.task_id for task in queue if task.is_reserve],
         "unreadable": [
-            {"task_id": task.task_id, "uri": task.uri, "reason": task.reason}
+            {"task_id": task.task_id, "uri": shortened(task.uri), "reason": task.reason}
             for task in journal.unreadable(state.key)
         ],
         "last_round": None if published is None else _round(published),
         "last_error": state.last_error,
         "last_error_at": state.last_error_at,
     }
+
+
+def shortened(uri: str) -> str:
+    """A URI without its query, which may hold a signature, and without the body of a data: URI."""
+    shown = uri if "/data/local-files/" in uri else uri.partition("?")[0]
+    return shown if len(shown) <= SHOWN_CHARACTERS else shown[: SHOWN_CHARACTERS - 1] + "…"
 
 
 def _round(state: RoundState) -> dict[str, Any]:

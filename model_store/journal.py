@@ -260,6 +260,12 @@ class Journal:
         with self._engine.begin() as connection:
             connection.execute(batch.update().where(here).values(prediction_id=prediction_id))
 
+    def forget_predictions(self, state: RoundState) -> None:
+        """Note that Label Studio holds none of a round's predictions any more."""
+        here = (batch.c.key == state.key) & (batch.c.number == state.number)
+        with self._engine.begin() as connection:
+            connection.execute(batch.update().where(here).values(prediction_id=None))
+
     # Unreadable tasks
 
     def set_unreadable(self, key: str, tasks: Iterable[UnreadableTask]) -> None:

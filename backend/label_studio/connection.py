@@ -28,15 +28,21 @@ class Connection:
     """What a repair found or made; `changed` names what it put right."""
 
     webhook_id: int
-    previous_sampling: str | None
     changed: tuple[str, ...]
 
 
-def own_backend(backends: list[MlBackend], seen_url: str) -> MlBackend | None:
-    """The row that is this backend: the only one, or the one whose address it was called by."""
-    if len(backends) == 1:
-        return backends[0]
-    return next((row for row in backends if _address(row.url) == _address(seen_url)), None)
+def own_backend(
+    backends: list[MlBackend], seen_url: str, *, was_connected: bool
+) -> MlBackend | None:
+    """The row whose address this backend was called by.
+
+    Behind a proxy that may be another address than the pasted one: until the project was once
+    connected, the only row is taken for this backend. Afterwards it may be one that replaced it.
+    """
+    for row in backends:
+        if _address(row.url) == _address(seen_url):
+            return row
+    return backends[0] if len(backends) == 1 and not was_connected else None
 
 
 def repair(
@@ -50,12 +56,11 @@ def repair(
     webhook_id, webhook_change = _repair_webhook(
         client, project, backend, settings, known_webhook_id
     )
-    previous = None
-    if project.sampling != UNCERTAINTY_SAMPLING:
-        previous = project.sampling
+    is_sampling_wrong = project.sampling != UNCERTAINTY_SAMPLING
+    if is_sampling_wrong:
         client.update_project(project.id, sampling=UNCERTAINTY_SAMPLING)
-    changed = [change for change in (webhook_change, previous and "sampling") if change]
-    return Connection(webhook_id, previous, tuple(changed))
+    changes = (webhook_change, "sampling" if is_sampling_wrong else None)
+    return Connection(webhook_id, tuple(change for change in changes if change))
 
 
 def release(

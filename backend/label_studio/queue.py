@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backend.errors import LabelStudioUnreachableError
 from backend.label_studio.client import LabelStudioClient, Project
 
 # Cluster ids must differ between rounds: Label Studio counts a user's solved clusters over all
@@ -57,37 +56,21 @@ def publish(
     """Store the predictions that Label Studio does not hold yet, in rank order.
 
     `on_published(task_id, prediction_id)` follows each at once; the id is None where the task is
-    gone. A publication that was interrupted goes on with what is missing.
+    gone. A publication that was interrupted, or that a request without an answer ended, goes on
+    with what is missing when it is called again: what is there is read back first.
     """
     found = published(client, project_id, version, [entry.task_id for entry in priorities])
     for entry in priorities:
         prediction_id = found.get(entry.task_id)
         if prediction_id is None:
-            prediction_id = _publish_one(client, project_id, version, entry)
+            prediction_id = client.create_prediction(
+                entry.task_id,
+                result=entry.result,
+                score=entry.score,
+                cluster=entry.cluster,
+                model_version=version,
+            )
         on_published(entry.task_id, prediction_id)
-
-
-def _publish_one(
-    client: LabelStudioClient, project_id: int, version: str, entry: Priority
-) -> int | None:
-    # A request without an answer may have been carried out: read back before it is sent again.
-    try:
-        return _create(client, version, entry)
-    except LabelStudioUnreachableError:
-        found = published(client, project_id, version, [entry.task_id])
-        if entry.task_id in found:
-            return found[entry.task_id]
-        return _create(client, version, entry)
-
-
-def _create(client: LabelStudioClient, version: str, entry: Priority) -> int | None:
-    return client.create_prediction(
-        entry.task_id,
-        result=entry.result,
-        score=entry.score,
-        cluster=entry.cluster,
-        model_version=version,
-    )
 
 
 def flip(client: LabelStudioClient, project: Project, version: str) -> bool:

@@ -277,6 +277,36 @@ def test_project_is_given_back_when_the_backend_is_removed(label_studio, inline,
     assert hooks == []
 
 
+def test_project_is_given_back_when_another_backend_replaces_this_one(
+    label_studio, inline, colored_project
+):
+    project_id, _ = colored_project(6)
+    inline.connect(project_id)
+    inline.reconcile(project_id)
+    api = label_studio.api
+    backend_id = api.call("GET", "/api/ml", params={"project": project_id})[0]["id"]
+    other = inline.url.replace("127.0.0.1", "localhost")
+    api.call("PATCH", f"/api/ml/{backend_id}", json={"url": other, "project": project_id})
+    key = inline.journal.key_of(str(project_id))
+    inline.journal.update_project(key, backend_url=inline.url)
+    assert inline.reconcile(project_id)["phase"] == "disconnected"
+
+
+def test_batch_is_published_again_when_somebody_deleted_its_predictions(
+    label_studio, inline, colored_project, annotator
+):
+    project_id, _ = colored_project(12)
+    inline.connect(project_id)
+    status = inline.reconcile(project_id)
+    body = {"selectedItems": {"all": True, "excluded": []}}
+    path = f"/api/dm/actions?id=delete_tasks_predictions&project={project_id}"
+    label_studio.api.call("POST", path, json=body)
+    assert predictions_of(label_studio, project_id) == []
+    again = inline.reconcile(project_id)
+    assert_published_once(label_studio, project_id, again)
+    assert label_batch(inline, annotator, project_id) == status["batch"]
+
+
 @pytest.mark.parametrize("damage", ["missing", "moved", "inactive"])
 def test_webhook_is_put_right_when_it_is_wrong(label_studio, inline, colored_project, damage):
     project_id, _ = colored_project(6)
