@@ -8,6 +8,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +40,18 @@ def write_shades(root: Path) -> Path:
     return root
 
 
-def start_demo(command_line: list[str]) -> subprocess.Popen[str]:
-    """The demo, its output in a pipe."""
-    return subprocess.Popen(
+@contextmanager
+def running_demo(command_line: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """The demo, its output in a pipe; it is ended where a test fails."""
+    demo = subprocess.Popen(
         command_line, cwd=ROOT, env=os.environ | SETTINGS, stdout=subprocess.PIPE, text=True
     )
+    try:
+        yield demo
+        demo.wait()
+    finally:
+        demo.terminate()
+        demo.communicate()
 
 
 @pytest.fixture
@@ -78,7 +87,7 @@ def rounds_printed(output: str) -> list[tuple[int, int]]:
 def test_demo_goes_on_where_it_was_when_interrupted(tmp_path, demo_command):
     demo_command += ["--annotate", "2", "--rounds", "1"]
 
-    with start_demo(demo_command) as demo:
+    with running_demo(demo_command) as demo:
         first = list(
             itertools.takewhile(lambda line: not line.startswith("round   1"), demo.stdout)
         )
@@ -88,7 +97,7 @@ def test_demo_goes_on_where_it_was_when_interrupted(tmp_path, demo_command):
     assert "Ended" in rest
     assert processes_on(tmp_path) == []
 
-    with start_demo([*demo_command, "--exit"]) as demo:
+    with running_demo([*demo_command, "--exit"]) as demo:
         second = demo.stdout.read()
     assert demo.returncode == 0
     assert processes_on(tmp_path) == []
