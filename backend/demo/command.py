@@ -30,7 +30,9 @@ folder {folder}, where the next start goes on.
 def main(argv: list[str]) -> int:
     """Run the demo until Ctrl-C or SIGTERM, or with --exit until the rounds are done."""
     arguments = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell that starts something in the background has it ignore SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         with running_demo(_options(arguments), os.environ, _say) as demo:
             _introduce(demo, open_browser=arguments.browser and sys.stdout.isatty())
