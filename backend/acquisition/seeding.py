@@ -17,9 +17,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from backend.acquisition.distances import ProductSpace, Space, lower_to_nearest
+from backend.acquisition.distances import Space, lower_to_nearest
 
 DRAWS_PER_UPDATE = 64
+TRIALS = 4
 
 
 def d2_sample(space: Space, count: int, first: int, generator: np.random.Generator) -> np.ndarray:
@@ -73,25 +74,21 @@ def _keeps(
 
 
 def greedy_seeds(points: np.ndarray, k: int, generator: np.random.Generator) -> np.ndarray:
-    """Return `(k',)` rows of `points (n, D)` by greedy k-means++; k' < k where rows repeat.
-
-    2 + log k trials a step, as scikit-learn's.
-    """
-    trials = 2 + int(np.log(k))
-    space = ProductSpace.euclidean(points)
-    every = slice(0, len(points))
+    """Return `(k',)` rows of `points (n, D)` by greedy k-means++; k' < k where rows repeat."""
+    rows = torch.as_tensor(points - points.mean(0))
+    squares = rows.square().sum(1)
+    noise = 8 * torch.finfo(rows.dtype).eps * squares  # copies of a seed are nearer than this
     seeds = [int(generator.integers(len(points)))]
-    nearest = space.squared_distances(every, torch.tensor(seeds))[:, 0]
-    nearest[seeds] = 0
-    while len(seeds) < k:
+    nearest = torch.full_like(squares, torch.inf)
+    tried = torch.tensor(seeds)
+    while True:
+        squared = torch.addmm(squares, rows[tried], rows.T, alpha=-2).add_(squares[tried, None])
+        after = torch.minimum(squared, nearest, out=squared)
+        best = int(after.sum(1).argmin())
+        nearest = after[best].masked_fill_(after[best] <= noise, 0)
+        seeds.append(int(tried[best]))
         ends = np.cumsum(nearest.numpy(), dtype=np.float64)
-        if ends[-1] == 0:
-            break
-        draws = np.searchsorted(ends, generator.random(trials) * ends[-1], side="right")
-        rows = torch.from_numpy(np.minimum(draws, len(points) - 1))
-        tried = torch.minimum(space.squared_distances(every, rows), nearest[:, None])
-        best = int(tried.sum(0).argmin())
-        seeds.append(int(rows[best]))
-        nearest = tried[:, best].contiguous()
-        nearest[seeds[-1]] = 0
-    return np.unique(seeds)
+        if len(seeds) > k or ends[-1] == 0:
+            return np.unique(seeds)
+        draws = np.searchsorted(ends, generator.random(TRIALS) * ends[-1], side="right")
+        tried = torch.from_numpy(np.minimum(draws, len(points) - 1))
