@@ -69,8 +69,11 @@ def _refuse_malformed() -> None:
         )
 
 
-def _refused(error: AlfaMixError) -> tuple[Response, int]:
-    return jsonify({"error": str(error)}), 400
+def _refused(error: AlfaMixError) -> tuple[Response, str]:
+    # Label Studio's Model page drops the body and shows the reason phrase, as HTML.
+    words = " ".join(str(error).replace("<", "").replace(">", "").split())
+    phrase = words.encode("ascii", "replace").decode()
+    return jsonify({"error": str(error)}), f"400 {phrase}"
 
 
 def _replace_sdk_views(
