@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from backend.acquisition import LinearHead, Pool, Selection, option_names, select
+from backend.acquisition import Pool, Selection
+from backend.choosing import Rule, standardized_pool
 from backend.label_studio import queue
 from backend.label_studio.annotations import read_task
 from backend.snapshot import Snapshot
-from backend.vision import Network, Standardization
+from backend.vision import Network
 from backend.workbench import Workbench
 from model_store.journal import QueuedTask, RoundState
 
@@ -50,7 +51,14 @@ def rank(bench: Workbench, state: RoundState) -> Ranked:
     scores = _scores(network, snapshot, pool_rows, labeled_rows, embeddings, labeled)
     if len(pool_rows) == 0:
         return Ranked([], 0, scores)
-    pool = _pool(state, network, embeddings, labeled, snapshot, pool_rows, labeled_rows)
+    pool = standardized_pool(
+        embeddings,
+        labeled,
+        snapshot.labels[labeled_rows],
+        len(state.classes),
+        network.head,
+        snapshot.task_ids[pool_rows],
+    )
     selection = _select(bench, state, pool)
     tasks = _queued(state, selection, snapshot.task_ids[pool_rows])
     if scores is not None:
@@ -106,38 +114,12 @@ def _scores(
     return Scores(keys, np.concatenate(parts))
 
 
-def _pool(
-    state: RoundState,
-    network: Network,
-    embeddings: np.ndarray,
-    labeled: np.ndarray,
-    snapshot: Snapshot,
-    pool_rows: np.ndarray,
-    labeled_rows: np.ndarray,
-) -> Pool:
-    """The pool on standardized embeddings, where distances are not about what all images share."""
-    standard = Standardization.of(np.concatenate([embeddings, labeled]))
-    head = None if network.head is None else standard.head(network.head)
-    return Pool(
-        embeddings=standard.embeddings(embeddings),
-        labeled_embeddings=standard.embeddings(labeled),
-        labels=snapshot.labels[labeled_rows],
-        num_classes=len(state.classes),
-        head=None if head is None else LinearHead(head.weight, head.bias),
-        ids=snapshot.task_ids[pool_rows],
-    )
-
-
 def _select(bench: Workbench, state: RoundState, pool: Pool) -> Selection:
-    budget = bench.settings.budget or LABELS_A_CLASS * len(state.classes)
-    generator = np.random.default_rng([bench.settings.seed, state.number])
-    strategy = state.strategy if _has_two_classes(pool) else bench.settings.cold_start
-    options = {"epsilon": bench.settings.epsilon} if "epsilon" in option_names(strategy) else {}
-    return select(strategy, pool, budget, generator, reserve=budget, options=options)
-
-
-def _has_two_classes(pool: Pool) -> bool:
-    return pool.head is not None and len(np.unique(pool.labels)) > 1
+    settings = bench.settings
+    budget = settings.budget or LABELS_A_CLASS * len(state.classes)
+    generator = np.random.default_rng([settings.seed, state.number])
+    rule = Rule(state.strategy, settings.cold_start, settings.epsilon)
+    return rule.choose(pool, budget, generator, reserve=budget)
 
 
 def _queued(state: RoundState, selection: Selection, task_ids: np.ndarray) -> list[QueuedTask]:

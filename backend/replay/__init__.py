@@ -1,0 +1,20 @@
+"""Rounds replayed on labels that are known: what a strategy would have been worth."""
+
+from backend.replay.learner import SessionLearner, memory_stores, readable
+from backend.replay.protocol import Fit, Learner, Plan, Round, Truth, replay
+from backend.replay.statistics import Interval, interval, labels_needed
+
+__all__ = [
+    "Fit",
+    "Interval",
+    "Learner",
+    "Plan",
+    "Round",
+    "SessionLearner",
+    "Truth",
+    "interval",
+    "labels_needed",
+    "memory_stores",
+    "readable",
+    "replay",
+]

@@ -1,0 +1,36 @@
+"""A store of rows that lasts as long as the process: a replay writes nothing into MODEL_DIR."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class MemoryRows:
+    """The contract of `model_store.embeddings.EmbeddingStore`, in memory."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+
+    def missing(self, version: str, keys: Sequence[str]) -> list[str]:
+        """Return those of `keys` without a row, each once, in order."""
+        return [key for key in dict.fromkeys(keys) if key not in self._rows[version]]
+
+    def write_part(self, version: str, keys: Sequence[str], rows: np.ndarray) -> None:
+        """Keep copies of `rows`, one a key."""
+        self._rows[version].update(zip(keys, np.array(rows), strict=True))
+
+    def read(self, version: str, keys: Sequence[str]) -> np.ndarray:
+        """Return the rows of `keys` in their order. KeyError: one has none."""
+        kept = self._rows[version]
+        return np.stack([kept[key] for key in keys])
+
+    def size_bytes(self, version: str) -> int:
+        """Return the memory that the version's rows take."""
+        return sum(row.nbytes for row in self._rows[version].values())
+
+    def drop_version(self, version: str) -> None:
+        """Forget the version's rows."""
+        self._rows.pop(version, None)

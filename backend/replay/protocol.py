@@ -1,0 +1,117 @@
+"""The paper's protocol: train, measure, select, reveal the labels, again.
+
+Section 4.1 of the ALFA-Mix paper, and BADGE's: the same first labels and the same test images for
+every strategy of a seed. A round's choice is the live one's (`backend.choosing`).
+
+Legend: N pool images, L labeled so far, T test images, D embedding, K classes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from backend.choosing import Rule, standardized_pool
+from backend.vision import LinearHead
+
+SEEDS_A_RUN = 10_000  # more than a run has rounds: no two fits of two runs share a seed
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What only the protocol knows; neither learners nor strategies ever see it whole."""
+
+    labels: np.ndarray  # (N,) int64 in [0, K)
+    test_labels: np.ndarray  # (T,) int64 in [0, K)
+    num_classes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many labels when. first: drawn at random; 0 lets the cold start choose them too."""
+
+    first: int
+    budget: int
+    rounds: int
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A trained network. network: whatever its learner needs to go on from it."""
+
+    embeddings: np.ndarray  # (N, D) float32 of the pool images
+    head: LinearHead  # on these embeddings
+    predictions: np.ndarray  # (T,) int64 class of each test image
+    network: Any = None
+
+
+class Learner(Protocol):
+    """Trains on some pool images; knows all images and no label but those it is given."""
+
+    def untrained(self) -> np.ndarray:
+        """Return (N, D) float32 embeddings of the pool images before any label."""
+
+    def fit(self, rows: np.ndarray, labels: np.ndarray, seed: int, previous: Fit | None) -> Fit:
+        """Return the network trained on (L,) pool rows with their (L,) labels."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One row of a learning curve. select_s: of the selection that led here; 0 for the first."""
+
+    number: int
+    n_labeled: int
+    accuracy: float
+    train_s: float
+    select_s: float
+
+
+def replay(learner: Learner, truth: Truth, plan: Plan, rule: Rule, seed: int) -> Iterator[Round]:
+    """Yield a row after each training, `plan.rounds` + 1 of them with first labels.
+
+    Ends sooner when the pool is empty. Equal arguments give equal rows, but for the seconds.
+    """
+    rows = np.random.default_rng(seed).permutation(len(truth.labels))[: plan.first]
+    fit, select_s = None, 0.0
+    for number in range(plan.rounds + 1):
+        if number:
+            started = time.perf_counter()
+            generator = np.random.default_rng([seed, number])
+            picked = _select(learner, truth, rule, fit, rows, plan.budget, generator)
+            select_s = time.perf_counter() - started
+            if len(picked) == 0:
+                return
+            rows = np.concatenate([rows, picked])
+        if len(rows):
+            started = time.perf_counter()
+            fit = learner.fit(rows, truth.labels[rows], seed * SEEDS_A_RUN + number, fit)
+            train_s = time.perf_counter() - started
+            accuracy = float(np.mean(fit.predictions == truth.test_labels))
+            yield Round(number, len(rows), accuracy, train_s, select_s)
+
+
+def _select(
+    learner: Learner,
+    truth: Truth,
+    rule: Rule,
+    fit: Fit | None,
+    rows: np.ndarray,
+    budget: int,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Return the pool rows to reveal next."""
+    unlabeled = np.setdiff1d(np.arange(len(truth.labels)), rows)
+    embeddings = learner.untrained() if fit is None else fit.embeddings
+    pool = standardized_pool(
+        embeddings[unlabeled],
+        embeddings[rows],
+        truth.labels[rows],
+        truth.num_classes,
+        None if fit is None else fit.head,
+        unlabeled,
+    )
+    return unlabeled[rule.choose(pool, budget, generator).rows]
