@@ -19,7 +19,7 @@ from torch import Tensor
 
 from backend.acquisition.blocks import BLOCK_ROWS, blocks, compute_dtype
 
-Rows = Tensor | slice  # positions in a space
+Rows = Tensor | slice  # positions in a space; a slice is read in place, a tensor's rows are copied
 
 
 class Space(Protocol):
@@ -27,8 +27,8 @@ class Space(Protocol):
 
     def __len__(self) -> int: ...
 
-    def squared_distances(self, rows: Rows, centers: Tensor) -> Tensor:
-        """Return `(n, m)`, not negative, between `rows` and the rows `centers (m,)`."""
+    def squared_distances(self, rows: Rows, centers: Rows) -> Tensor:
+        """Return `(n, m)`, not negative, between `rows` and the m rows `centers`."""
 
     def take(self, rows: Tensor) -> Space:
         """Return the space of these rows alone, renumbered from 0."""
@@ -56,7 +56,7 @@ class ProductSpace:
     def __len__(self) -> int:
         return len(self.squares)
 
-    def squared_distances(self, rows: Rows, centers: Tensor) -> Tensor:
+    def squared_distances(self, rows: Rows, centers: Rows) -> Tensor:
         inner = math.prod(f[rows] @ f[centers].T for f in self._factors)
         squares = self.squares[rows, None] + self.squares[centers]
         squared = torch.sub(squares, inner, alpha=2, out=inner)
@@ -81,7 +81,7 @@ class PredictionSpace:
     def __len__(self) -> int:
         return len(self._log)
 
-    def squared_distances(self, rows: Rows, centers: Tensor) -> Tensor:
+    def squared_distances(self, rows: Rows, centers: Rows) -> Tensor:
         left = torch.cat([self._probabilities[rows], self._log[rows]], dim=1)
         right = torch.cat([self._log[centers], self._probabilities[centers]], dim=1)
         entropies = self._negative_entropy[rows, None] + self._negative_entropy[centers]

@@ -121,9 +121,11 @@ def plain_greedy(similarity, weights, covered, count, budget, ids):
 
 @pytest.mark.parametrize("covered", [[], [50, 51, 59]])
 @pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kept_bytes", [0, 8 * 50**2])
 def test_coverage_greedy_equals_the_plain_loop_when_the_kernel_is_gaussian(
-    covered, weighted, points
+    covered, weighted, kept_bytes, points, monkeypatch
 ):
+    monkeypatch.setattr("backend.acquisition.coverage.KEPT_BYTES", kept_bytes)
     weights = np.random.default_rng(2).random(50) if weighted else np.ones(50)
     ids = np.random.default_rng(1).permutation(50)
     similarity = np.exp(-squared_distance_matrix(points) / 2.5**2)
