@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -21,6 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.acquisition_cases import Case, Result
+from benchmarks.image_features import is_available
 
 OURS, AUTHORS, LIBRARY = "this project", "authors", "scikit-activeml"
 LEARN = "scikit-learn"
@@ -95,7 +97,11 @@ def _goals() -> Iterator[Plan]:
         yield method, OURS, 50_000, 384, 10, budget, 3
         yield method, LIBRARY, 50_000, 384, 10, budget, 1
     for implementation in (OURS, LEARN):
-        yield "kmeans", implementation, 20_000, 384, 100, 500, 1
+        yield "kmeans", implementation, 20_000, 384, 100, 500, 3
+    for budget, implementation in itertools.product((100, 1_000), (OURS, LEARN)):
+        yield "kmeans-images", implementation, 20_000, 384, 10, budget, 3
+    for implementation in (OURS, LIBRARY):
+        yield "maxherding", implementation, 6_000, 1_536, 10, 100, 1
     yield "alfa-mix", OURS, 1_000_000, 384, 100, 1_000, 1
 
 
@@ -124,6 +130,8 @@ def _available(plans: Iterator[Plan], reference: str | None) -> Iterator[Plan]:
         if plan[1] == AUTHORS and reference is None:
             continue
         if plan[1] == LIBRARY and not has_library:
+            continue
+        if plan[0] == "kmeans-images" and not is_available():
             continue
         yield plan
 
@@ -166,14 +174,12 @@ def _line(row: dict) -> str:
 
 def goals(rows: list[dict]) -> Iterator[str]:
     """Yield ratios of processor time, and of inertia, where both sides were measured."""
-    inertia = {r["implementation"]: r["inertia"] for r in rows if r["inertia"]}
-    if inertia.keys() >= {OURS, LEARN}:
-        yield f"kmeans: {100 * (inertia[OURS] / inertia[LEARN] - 1):+.2f} % inertia to {LEARN}'s"
-    cpu = {
-        (r["method"], r["implementation"], r["N"], r["D"], r["K"], r["B"]): r["cpu_seconds"]
-        for r in rows
-        if r["cpu_seconds"]
-    }
+    inertia = _measured(rows, "inertia")
+    for (method, implementation, *size), value in inertia.items():
+        if implementation == LEARN and (method, OURS, *size) in inertia:
+            percent = 100 * (inertia[(method, OURS, *size)] / value - 1)
+            yield f"{method} {size}: {percent:+.2f} % inertia to {LEARN}'s"
+    cpu = _measured(rows, "cpu_seconds")
     for (method, implementation, *size), seconds in cpu.items():
         if implementation != OURS and (method, OURS, *size) in cpu:
             ratio = seconds / cpu[(method, OURS, *size)]
@@ -185,3 +191,9 @@ def goals(rows: list[dict]) -> Iterator[str]:
         if (method, implementation, size[0]) == ("alfa-mix", OURS, 1_000_000) and small in cpu:
             exponent = math.log(seconds / cpu[small]) / math.log(20)
             yield f"alfa-mix {size}: time grows as N^{exponent:.2f} from N = 50,000"
+
+
+def _measured(rows: list[dict], figure: str) -> dict[tuple, float]:
+    """Return the rows' `figure` by (method, implementation, N, D, K, B) where there is one."""
+    key = ("method", "implementation", "N", "D", "K", "B")
+    return {tuple(row[name] for name in key): row[figure] for row in rows if row[figure]}

@@ -1,0 +1,259 @@
+"""One setting made ready to run: its data, the examples of a seed, and a learner for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from backend.choosing import Rule
+from backend.errors import AlfaMixError, SettingsError
+from backend.replay import Learner, Plan, SessionLearner, Truth
+from backend.replay.memory_rows import MemoryRows
+from backend.vision import (
+    BackboneSpec,
+    FeatureStores,
+    TrainingConfig,
+    VisionConfig,
+    VisionSession,
+)
+from benchmarks.curves.data import Data, DataError, Part, load
+from benchmarks.curves.network import NetworkLearner, Recipe, mlp, torchvision_network
+from benchmarks.curves.settings import INITIALIZATIONS, LABEL_FREE, Setting
+from model_store.embeddings import EmbeddingStore
+
+EPSILON = 0.2
+COLD_START = "maxherding"
+EPOCHS = 60  # of the ViTs, as ALFAMIX_EPOCHS
+MLP_EPOCHS = 500  # a small set takes one step an epoch
+IMAGE_LR, TABULAR_LR = 1e-3, 1e-4
+TEST_SEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where things are. features: what networks made of images, kept between runs."""
+
+    data: Path
+    features: Path
+    weights: Path | None
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A setting with one seed's examples."""
+
+    learner: Learner
+    truth: Truth
+    plan: Plan
+
+
+def rule(setting: Setting, strategy: str) -> Rule:
+    """Return how a round chooses; a first batch is chosen by the strategy itself."""
+    return Rule(strategy, strategy if setting.is_cold else COLD_START, EPSILON)
+
+
+def stage(setting: Setting, seed: int, place: Place) -> Stage:
+    """Return the learner, the hidden labels and the plan of one seed.
+
+    Raises:
+        DataError, SettingsError, WeightsError: the setting cannot be run here; says what is needed.
+    """
+    data = data_of(setting, place)
+    pool = _drawn(len(data.train.labels), setting.pool, np.random.default_rng([seed, 1]))
+    test = _drawn(len(data.test.labels), setting.test, np.random.default_rng(TEST_SEED))
+    classes = len(data.classes)
+    truth = Truth(data.train.labels[pool], data.test.labels[test], classes)
+    budget = setting.per_class * classes
+    first = 0 if setting.is_cold else budget
+    make = _vit if setting.network.startswith(("head", "blocks", "full")) else _network
+    learner = make(setting, data, pool, test, place)
+    return Stage(learner, truth, Plan(first, budget, setting.rounds))
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str, root: Path) -> Data:
+    return load(name, root)
+
+
+def data_of(setting: Setting, place: Place) -> Data:
+    """Return the setting's data, kept in memory for the next setting. DataError."""
+    return _loaded(setting.data, place.data)
+
+
+def check(setting: Setting, place: Place) -> Data:
+    """Return the data of a setting that can be run here; raise as `stage` does."""
+    if setting.initialization not in INITIALIZATIONS:
+        raise SettingsError(
+            f"initialization is {setting.initialization!r}; needed is one of "
+            f"{', '.join(INITIALIZATIONS)}"
+        )
+    data = data_of(setting, place)
+    if setting.network.startswith(("head", "blocks", "full")):
+        if setting.initialization != "pretrained":
+            raise SettingsError(
+                f"{setting.network} starts from pre-trained weights in every round; found "
+                f"initialization {setting.initialization!r}, needed is pretrained"
+            )
+        _session(setting, place)
+    else:
+        _recipe(setting, data).build(2)
+    return data
+
+
+def warm(setting: Setting, place: Place) -> None:
+    """Make and keep the pre-trained features of all the setting's images, once for all seeds."""
+    if not setting.network.startswith("head"):
+        return
+    data, session = data_of(setting, place), _session(setting, place)
+    stores = FeatureStores(_kept(setting, place), None)
+    for name, part in (("train", data.train), ("test", data.test)):
+        keys = _keys(name, np.arange(len(part.labels)))
+        session.embed_pool(session.pretrained(), keys, partial(_read, data), stores, _unheard)
+
+
+def _drawn(count: int, wanted: int | None, rng: np.random.Generator) -> np.ndarray:
+    """Return sorted rows: `wanted` of `count`, or all."""
+    if wanted is None or wanted >= count:
+        return np.arange(count)
+    return np.sort(rng.choice(count, wanted, replace=False))
+
+
+def _vit(
+    setting: Setting, data: Data, pool: np.ndarray, test: np.ndarray, place: Place
+) -> SessionLearner:
+    session = _session(setting, place)
+    keys = _keys("train", pool), _keys("test", test)
+    rows, version = MemoryRows(), session.pretrained().version
+    kept = _kept(setting, place)
+    for part in keys:
+        if setting.network.startswith("head") and not kept.missing(version, part):
+            rows.write_part(version, part, kept.read(version, part))
+    stores = FeatureStores(rows, MemoryRows())
+    return SessionLearner(
+        session, keys[0], keys[1], len(data.classes), partial(_read, data), stores
+    )
+
+
+def _session(setting: Setting, place: Place) -> VisionSession:
+    if setting.backbone != "bundled" and place.weights is None:
+        raise DataError(
+            f"needed is --weights FILE with the weights of {setting.backbone}; none was given"
+        )
+    weights = None if setting.backbone == "bundled" else place.weights
+    return _opened(setting.backbone, weights, setting.image_px, setting.network)
+
+
+@lru_cache(maxsize=1)
+def _opened(
+    backbone: str, weights: Path | None, image_px: int | None, finetune: str
+) -> VisionSession:
+    spec = BackboneSpec(backbone, weights, image_px)
+    return VisionSession.open(
+        VisionConfig(spec, finetune, "cpu", TrainingConfig(epoch_limit=EPOCHS))
+    )
+
+
+def _kept(setting: Setting, place: Place) -> EmbeddingStore:
+    return EmbeddingStore(place.features / setting.data.replace("/", "_"))
+
+
+def _keys(part: str, rows: np.ndarray) -> list[str]:
+    return [f"{part}/{row}" for row in rows]
+
+
+def _read(data: Data, key: str) -> bytes:
+    name, _, row = key.partition("/")
+    return _images(data.train if name == "train" else data.test).read(int(row))
+
+
+def _images(part: Part):
+    if part.images is None:
+        raise DataError("a ViT needs images; found rows of numbers, which suit network mlp")
+    return part.images
+
+
+def _network(
+    setting: Setting, data: Data, pool: np.ndarray, test: np.ndarray, place: Place
+) -> NetworkLearner:
+    if setting.network == "mlp":
+        inputs = _vectors(setting.data, place.data)
+    else:
+        inputs = _pixels(setting.data, place.data)
+    return NetworkLearner(
+        _recipe(setting, data),
+        inputs[0][pool],
+        inputs[1][test],
+        len(data.classes),
+        setting.initialization == "continued",
+    )
+
+
+@lru_cache(maxsize=1)
+def _vectors(name: str, root: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    data = _loaded(name, root)
+    return torch.from_numpy(data.train.as_vectors()), torch.from_numpy(data.test.as_vectors())
+
+
+@lru_cache(maxsize=1)
+def _pixels(name: str, root: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N, 3, px, px) and (T, 3, px, px) float32 in 0..1; gray is repeated."""
+    data = _loaded(name, root)
+    found = []
+    for part in (data.train, data.test):
+        images = _images(part)
+        pictures = (images.picture(row).convert("RGB") for row in range(images.count))
+        pixels = np.stack([np.asarray(picture) for picture in pictures])
+        found.append(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
+    return found[0], found[1]
+
+
+def _recipe(setting: Setting, data: Data) -> Recipe:
+    is_image = data.train.images is not None
+    lr = IMAGE_LR if is_image else TABULAR_LR
+    if setting.network == "mlp":
+        if setting.initialization == "pretrained":
+            raise SettingsError("an mlp has no pre-trained weights; needed is random or continued")
+        columns = _columns(data.train)
+        return Recipe(partial(mlp, columns), lr, MLP_EPOCHS)
+    if setting.network not in ("resnet18", "densenet121"):
+        raise SettingsError(
+            f"network is {setting.network!r}; needed is mlp, resnet18, densenet121, head, "
+            "blocks:n or full"
+        )
+    if not is_image:
+        raise DataError(f"{setting.network} needs images; found rows of numbers")
+    return Recipe(partial(_torchvision, setting), lr, EPOCHS)
+
+
+def _torchvision(setting: Setting, class_count: int):
+    try:
+        return torchvision_network(
+            setting.network, class_count, setting.initialization == "pretrained"
+        )
+    except OSError as error:
+        raise DataError(
+            f"the pre-trained weights of {setting.network} cannot be downloaded: {error}"
+        ) from error
+
+
+def _columns(part: Part) -> int:
+    if part.vectors is not None:
+        return part.vectors.shape[1]
+    return part.images.px**2 * len(part.images.mode)
+
+
+def _unheard(done: int, total: int) -> None:
+    """Warming is one step of the progress bar."""
+
+
+def names(settings: Sequence[Setting]) -> str:
+    """Return the settings' names in one line."""
+    return "; ".join(setting.name for setting in settings)
+
+
+__all__ = ["LABEL_FREE", "AlfaMixError", "Place", "Stage", "check", "rule", "stage", "warm"]

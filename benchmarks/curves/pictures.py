@@ -1,0 +1,104 @@
+"""Learning curves and penalty matrices as pictures, PNG and SVG.
+
+Legend: S seeds, R rounds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+from backend.replay import interval
+from benchmarks.curves.penalty import Penalties
+from benchmarks.curves.tables import Curves
+
+# Drawn in color with a band; all others are thin gray lines behind them.
+SHOWN = {
+    "random": "#555555",
+    "alfa-mix": "#d62728",
+    "auto": "#1f77b4",
+    "badge": "#9467bd",
+    "margin": "#2ca02c",
+    "maxherding": "#ff7f0e",
+}
+HASH_SALT = "learning-curves"  # equal pictures, equal files
+
+
+def file_name(setting: str) -> str:
+    """Return the setting's name as a file's name, without suffix."""
+    return re.sub(r"[^a-z0-9]+", "-", setting.lower()).strip("-")
+
+
+def draw_curves(curves: Curves, folder: Path) -> str:
+    """Draw accuracy against labels with 95 % bands; return the files' name without suffix."""
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for strategy, accuracy in curves.accuracy.items():
+        if strategy not in SHOWN:
+            axes.plot(curves.n_labeled, 100 * accuracy.mean(axis=0), color="#d0d0d0", lw=0.8)
+    for strategy, color in SHOWN.items():
+        if strategy in curves.accuracy:
+            _banded(axes, curves, strategy, color)
+    axes.plot([], [], color="#d0d0d0", lw=0.8, label="all others")
+    axes.set_title(f"{curves.setting}\n{curves.seeds} seeds, 95 % intervals", fontsize=10)
+    axes.set_xlabel("labels")
+    axes.set_ylabel("test accuracy, %")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="lower right")
+    return _save(figure, folder, file_name(curves.setting))
+
+
+def _banded(axes, curves: Curves, strategy: str, color: str) -> None:
+    accuracy = 100 * curves.accuracy[strategy]
+    bands = [interval(column) for column in accuracy.T]
+    labels = curves.n_labeled
+    axes.fill_between(
+        labels, [b.low for b in bands], [b.high for b in bands], color=color, alpha=0.12
+    )
+    axes.plot(labels, accuracy.mean(axis=0), color=color, marker=".", lw=1.6, label=strategy)
+
+
+def draw_penalties(found: Penalties, title: str, folder: Path, name: str) -> str:
+    """Draw the matrix with the mean of each column below it; return the files' name."""
+    size = len(found.strategies)
+    figure, axes = pyplot.subplots(
+        figsize=(0.42 * size + 2.2, 0.42 * size + 2.2), layout="constrained"
+    )
+    axes.imshow(found.matrix, cmap="Reds", vmin=0, vmax=max(1.0, found.matrix.max()))
+    for i in range(size):
+        for j in range(size):
+            if i != j:
+                _write(axes, j, i, found.matrix[i, j], found.matrix.max())
+    for j, mean in enumerate(found.mean_penalty()):
+        axes.text(j, size, f"{mean:.1f}", ha="center", va="center", fontsize=7, weight="bold")
+    axes.set_ylim(size + 0.5, -0.5)
+    axes.set_yticks(range(size + 1), [*found.strategies, "beaten, mean"], fontsize=8)
+    axes.set_xticks(range(size), found.strategies, rotation=60, ha="right", fontsize=8)
+    axes.set_title(
+        f"{title}\nrow beats column in so many of {found.setting_count} settings", fontsize=9
+    )
+    return _save(figure, folder, name)
+
+
+def _write(axes, column: int, row: int, value: float, largest: float) -> None:
+    color = "white" if value > 0.6 * largest else "black"
+    axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=6.5, color=color)
+
+
+def _save(figure, folder: Path, name: str) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context({"svg.hashsalt": HASH_SALT}):
+        figure.savefig(folder / f"{name}.png", dpi=110)
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    pyplot.close(figure)
+    return name
+
+
+def draw_all(curves: Sequence[Curves], folder: Path) -> list[str]:
+    """Draw every setting's curves; return the files' names without suffix."""
+    return [draw_curves(found, folder) for found in curves]

@@ -1,0 +1,94 @@
+"""Running what is not in the file yet: several processes of one thread each."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from backend.replay import replay
+from benchmarks.curves.bench import Place, rule, stage, warm
+from benchmarks.curves.rows import Row, append_rows, read_rows
+from benchmarks.curves.settings import Setting
+
+FIRST_SEEDS = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """One learning curve to compute."""
+
+    setting: Setting
+    strategy: str
+    seed: int
+
+
+def missing(settings: Sequence[Setting], strategies: Sequence[str] | None, file: Path) -> list[Run]:
+    """Return the runs that the file lacks: the first five seeds of every setting, then the rest.
+
+    So a run that is stopped early leaves something to compare in all settings.
+    """
+    done = {(row.setting, row.strategy, row.seed) for row in read_rows(file)}
+    found = [
+        Run(setting, strategy, seed)
+        for setting in settings
+        for seed in range(setting.seeds)
+        for strategy in setting.strategies
+        if strategies is None or strategy in strategies
+        if (setting.name, strategy, seed) not in done
+    ]
+    return sorted(found, key=lambda run: run.seed >= FIRST_SEEDS)
+
+
+def execute(runs: Sequence[Run], place: Place, file: Path, jobs: int) -> None:
+    """Compute `runs` and append each to the file when it ends; a progress bar tells the time left.
+
+    Interrupted, it leaves whole runs; the same call goes on with the others.
+    """
+    for setting in dict.fromkeys(run.setting for run in runs):
+        warm(setting, place)
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(jobs, context, torch.set_num_threads, (1,)) as pool,
+        tqdm(total=len(runs), unit="run", smoothing=0.05, dynamic_ncols=True) as bar,
+    ):
+        try:
+            for rows in _results(pool, runs, place):
+                append_rows(file, rows)
+                bar.set_postfix_str(f"{rows[0].setting}, {rows[0].strategy}")
+                bar.update()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _results(pool: ProcessPoolExecutor, runs: Sequence[Run], place: Place) -> Iterator[list[Row]]:
+    futures = [pool.submit(run_rows, run, place) for run in runs]
+    for future in as_completed(futures):
+        yield future.result()
+
+
+def run_rows(run: Run, place: Place) -> list[Row]:
+    """Return the rows of one run."""
+    ready = stage(run.setting, run.seed, place)
+    rounds = replay(
+        ready.learner, ready.truth, ready.plan, rule(run.setting, run.strategy), run.seed
+    )
+    return [
+        Row(
+            run.setting.name,
+            run.strategy,
+            run.seed,
+            found.number,
+            found.n_labeled,
+            found.accuracy,
+            found.train_s,
+            found.select_s,
+        )
+        for found in rounds
+    ]

@@ -1,0 +1,117 @@
+"""What is compared on what: one entry a setting.
+
+Labels a round are given per class of the data, as the paper's budgets are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.acquisition import strategy_names
+
+LABEL_FREE = ("maxherding", "kmeans-centers", "typiclust", "probcover", "random")
+INITIALIZATIONS = ("random", "continued", "pretrained")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One data set, network and budget.
+
+    network: `mlp`, `resnet18`, `densenet121`, or a ViT's `head`, `blocks:n`, `full`.
+    initialization: of the first round's network, or of every round's: `random` and `pretrained`
+        start anew in each; `continued` goes on from the last round's.
+    per_class: labels a round, per class.
+    pool, test: so many examples are drawn for each seed; None for all.
+    backbone: of a ViT: `bundled`, or the name that --weights gives the file of.
+    is_cold: nothing is labeled before the first choice, which is all that is compared.
+    """
+
+    name: str
+    data: str
+    network: str
+    initialization: str
+    per_class: int
+    rounds: int = 8
+    seeds: int = 10
+    pool: int | None = None
+    test: int | None = None
+    backbone: str = "bundled"
+    image_px: int | None = None
+    is_cold: bool = False
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """What is compared: the registry, or what of it needs no labels."""
+        return LABEL_FREE if self.is_cold else strategy_names()
+
+
+def _budgets(prefix: str, *per_class: int, **fields: object) -> tuple[Setting, ...]:
+    return tuple(
+        Setting(f"{prefix}, {count} a class", per_class=count, **fields) for count in per_class
+    )
+
+
+_VIT_S = {
+    "data": "cifar10",
+    "network": "head",
+    "initialization": "pretrained",
+    "backbone": "vit_small_patch14_dinov2",
+    "image_px": 112,
+    "pool": 3000,
+}
+_FASHION = {"data": "fashion-mnist", "network": "head", "initialization": "pretrained"}
+_FASHION |= {"pool": 3000, "test": 3000}
+
+EVIDENCE: tuple[Setting, ...] = (
+    *_budgets("CIFAR-10, ViT-S head", 1, 5, 10, seeds=10, **_VIT_S),
+    *_budgets("Fashion-MNIST, bundled ViT head", 1, 5, 10, seeds=10, **_FASHION),
+    *_budgets(
+        "digits, bundled ViT head",
+        1,
+        5,
+        10,
+        data="digits",
+        network="head",
+        initialization="pretrained",
+    ),
+    *_budgets("digits, MLP", 1, 5, 10, data="digits", network="mlp", initialization="random"),
+    Setting("digits, MLP continued, 5 a class", "digits", "mlp", "continued", 5),
+    *_budgets(
+        "Fashion-MNIST, MLP",
+        1,
+        10,
+        data="fashion-mnist",
+        network="mlp",
+        initialization="random",
+        seeds=5,
+        pool=2000,
+        test=2000,
+    ),
+    Setting("breast cancer, MLP, 1 a class", "breast-cancer", "mlp", "random", 1, rounds=12),
+    Setting("breast cancer, MLP, 5 a class", "breast-cancer", "mlp", "random", 5),
+    Setting(
+        "Fashion-MNIST, bundled ViT blocks:2, 1 a class",
+        "fashion-mnist",
+        "blocks:2",
+        "pretrained",
+        1,
+        seeds=5,
+        pool=600,
+        test=600,
+    ),
+)
+
+# The first batch alone: what `ALFAMIX_COLD_START` decides.
+COLD: tuple[Setting, ...] = tuple(
+    setting
+    for prefix, fields in (
+        ("CIFAR-10, ViT-S head", _VIT_S),
+        ("Fashion-MNIST, bundled ViT head", _FASHION),
+        ("digits, bundled ViT head", _FASHION | {"data": "digits", "pool": None, "test": None}),
+    )
+    for setting in _budgets(
+        f"first batch: {prefix}", 1, 5, 10, rounds=1, seeds=10, is_cold=True, **fields
+    )
+)
+
+ALL: tuple[Setting, ...] = (*EVIDENCE, *COLD)
