@@ -2,6 +2,7 @@
 
 from backend.replay.learner import SessionLearner, memory_stores, readable
 from backend.replay.protocol import Fit, Learner, Plan, Round, Truth, replay
+from backend.replay.shared_fits import SharedFits
 from backend.replay.statistics import Interval, interval, labels_needed
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Plan",
     "Round",
     "SessionLearner",
+    "SharedFits",
     "Truth",
     "interval",
     "labels_needed",

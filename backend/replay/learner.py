@@ -9,7 +9,7 @@ import numpy as np
 from backend.errors import ImageError
 from backend.replay.memory_rows import MemoryRows
 from backend.replay.protocol import Fit
-from backend.vision import FeatureStores, LabeledImages, Loader, Network, VisionSession
+from backend.vision import FeatureStores, LabeledImages, Loader, Network, Progress, VisionSession
 
 
 class SessionLearner:
@@ -70,12 +70,16 @@ def memory_stores() -> FeatureStores:
     return FeatureStores(MemoryRows(), MemoryRows())
 
 
-def readable(
-    session: VisionSession, keys: Sequence[str], load: Loader, stores: FeatureStores
-) -> dict[str, str]:
-    """Embed `keys` with the pre-trained network; return the reason for each that cannot be."""
-    return session.embed_pool(session.pretrained(), keys, load, stores, _unheard).unreadable
-
-
 def _unheard(done: int, total: int) -> None:
     """Progress inside a round is nobody's business: rounds are the unit."""
+
+
+def readable(
+    session: VisionSession,
+    keys: Sequence[str],
+    load: Loader,
+    stores: FeatureStores,
+    on_progress: Progress = _unheard,
+) -> dict[str, str]:
+    """Embed `keys` with the pre-trained network; return the reason for each that cannot be."""
+    return session.embed_pool(session.pretrained(), keys, load, stores, on_progress).unreadable
