@@ -1,4 +1,4 @@
-"""`python -m backend serve | worker | doctor | demo | pretrain`."""
+"""`python -m backend serve | worker | doctor | demo | pretrain | backtest`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from backend.startup import lock_worker
 
 # Each has a `main(argv) -> int` of its own; imported when it is asked for.
 COMMANDS = {
+    "backtest": ("backend.backtest.command", "would it save labels? a project's own, replayed"),
     "demo": ("backend.demo.command", "Label Studio, the backend and a sample project, ready"),
     "doctor": ("backend.doctor", "check settings, weights and every connected project"),
     "pretrain": ("backend.pretraining.command", "DINO pre-training on your own images"),

@@ -51,3 +51,7 @@ class PretrainingError(AlfaMixError):
 
 class DemoError(AlfaMixError):
     """The demo's Label Studio, images or project cannot be had."""
+
+
+class BacktestError(AlfaMixError):
+    """A backtest cannot start: too few labels, or an option that does not suit the project."""

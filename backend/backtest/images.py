@@ -1,0 +1,52 @@
+"""The labeled images, fetched once each and kept for as long as the backtest runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from backend.backtest.labels import LabeledProject
+from backend.label_studio.images import ImageFetcher
+from backend.replay import memory_stores
+from backend.vision import FeatureStores
+from model_store.embeddings import EmbeddingStore
+
+
+class KeptImages:
+    """Bytes of an image by its key; safe from several threads for different keys.
+
+    With `full` every training and every embedding reads the images again: not from Label Studio.
+    """
+
+    def __init__(self, fetcher: ImageFetcher, project: LabeledProject, folder: Path) -> None:
+        self._fetcher = fetcher
+        self._folder = folder
+        triples = zip(project.image_keys, project.uris, project.task_ids, strict=True)
+        self._sources = {key: (uri, int(task_id)) for key, uri, task_id in triples}
+
+    def __call__(self, image_key: str) -> bytes:
+        """Return the file's bytes. ImageError: they cannot be had, and why."""
+        path = self._folder / image_key
+        if path.exists():
+            return path.read_bytes()
+        content = self._fetcher.fetch(*self._sources[image_key])
+        path.write_bytes(content)
+        return content
+
+
+@contextmanager
+def kept_images(
+    fetcher: ImageFetcher, project: LabeledProject
+) -> Iterator[tuple[KeptImages, FeatureStores]]:
+    """Return images and stores whose files go with the context.
+
+    Embeddings stay in memory; activations, a hundred times as big, in the temporary folder.
+    """
+    with TemporaryDirectory(prefix="backtest-") as name:
+        images = Path(name) / "images"
+        images.mkdir()
+        activations = EmbeddingStore(Path(name) / "activations", dtype="float16")
+        stores = FeatureStores(memory_stores().embeddings, activations)
+        yield KeptImages(fetcher, project, images), stores
