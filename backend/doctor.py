@@ -71,7 +71,7 @@ def _project(client: LabelStudioClient, settings: Settings, project_id: int) -> 
     urls = ", ".join(backend.url for backend in backends)
     yield Finding(len(backends) == 1, f"{name}: connected ML backends: {urls}")
     hooks = [backend.url.rstrip("/") + connection.WEBHOOK_PATH for backend in backends]
-    has_hook = any(hook.url in hooks and hook.is_complete for hook in client.webhooks(project_id))
+    has_hook = any(hook.url in hooks and hook.is_lean for hook in client.webhooks(project_id))
     remedy = "" if has_hook else "; a running backend creates it within ALFAMIX_POLL_S seconds"
     yield Finding(has_hook, f"{name}: webhook {'found' if has_hook else 'missing'}{remedy}")
     is_uncertainty = project.sampling == UNCERTAINTY_SAMPLING

@@ -13,6 +13,7 @@ from flask import Flask, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from backend.errors import AlfaMixError, LabelConfigError
+from backend.label_studio.connection import PROJECT_HEADER
 from backend.label_studio.label_config import parse_label_config
 from backend.model import AlfaMixModel, project_of
 from backend.predictor import Predictor, WebServices
@@ -113,9 +114,14 @@ def _replace_sdk_views(
         return sdk_predict()
 
     def webhook() -> tuple[Response, int]:
-        """Record the event and answer; Label Studio waits for this inside a Submit."""
+        """Record the event and answer; Label Studio waits for this inside a Submit.
+
+        The project is named by the header of a webhook that was put right, or by the payload of
+        the one that Label Studio itself makes on connection.
+        """
         body = request.get_json()
         event = str(body.get("action") or "")
+        body.setdefault("project", request.headers.get(PROJECT_HEADER))
         return jsonify(model_class().fit(event, body)), 201
 
     def train() -> tuple[Response, int]:

@@ -84,6 +84,13 @@ def test_webhook_notes_a_change_when_any_event_comes(client, journal, action):
     assert not journal.project(KEY).training_requested
 
 
+def test_webhook_notes_a_change_when_a_header_names_the_project(client, journal):
+    named = {"X-Alfa-Mix-Project": KEY}
+    reply = client.post("/webhook", json={"action": "ANNOTATION_CREATED"}, headers=named)
+    assert reply.status_code == 201
+    assert journal.project(KEY).changed == 1
+
+
 def test_webhook_notes_the_request_when_training_is_started(client, journal):
     client.post("/webhook", json={"action": "START_TRAINING", "project": PROJECT})
     assert journal.project(KEY).training_requested

@@ -62,12 +62,16 @@ class MlBackend:
 
 @dataclass(frozen=True)
 class Webhook:
-    """One webhook of a project."""
+    """One webhook of a project.
+
+    is_lean: it is active, sends every action, and nothing but the action's name: for a payload
+        Label Studio serializes the whole project within the annotator's own Submit.
+    """
 
     id: int
     url: str
     headers: dict[str, str]
-    is_complete: bool
+    is_lean: bool
 
 
 class LabelStudioClient:
@@ -151,35 +155,35 @@ class LabelStudioClient:
                 row.id,
                 row.url,
                 dict(row.headers or {}),
-                bool(row.is_active and row.send_payload and row.send_for_all_actions),
+                bool(row.is_active and row.send_for_all_actions and not row.send_payload),
             )
             for row in rows
             if row.project == project_id
         ]
 
     def create_webhook(self, project_id: int, url: str, headers: dict[str, str]) -> int:
-        """Create a webhook for all actions; its id."""
+        """Create a webhook that sends the names of all actions; its id."""
         return self._call(
             lambda: self._sdk.webhooks.create(
                 project=project_id,
                 url=url,
                 headers=headers,
                 is_active=True,
-                send_payload=True,
+                send_payload=False,
                 send_for_all_actions=True,
                 request_options=self._options,
             )
         ).id
 
     def update_webhook(self, webhook_id: int, url: str, headers: dict[str, str]) -> None:
-        """Make a webhook send all actions with their payload to `url`."""
+        """Make a webhook send the names of all actions to `url`."""
         self._call(
             lambda: self._sdk.webhooks.update(
                 webhook_id,
                 url=url,
                 headers=headers,
                 is_active=True,
-                send_payload=True,
+                send_payload=False,
                 send_for_all_actions=True,
                 request_options=self._options,
             )

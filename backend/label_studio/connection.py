@@ -2,7 +2,9 @@
 
 On connection Label Studio leaves the sampling as it was, sets the project's model version to the
 backend's title, which no prediction carries, and creates a webhook unless the host has no dot; the
-webhook is not moved when the URL is edited, and never carries the Basic-auth header.
+webhook is not moved when the URL is edited, and never carries the Basic-auth header. It carries the
+whole project instead, serialized within the annotator's Submit, which that makes a fifth slower;
+ours names the project in a header.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from backend.label_studio.client import (
 from backend.settings import Settings
 
 WEBHOOK_PATH = "/webhook"
+PROJECT_HEADER = "X-Alfa-Mix-Project"
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,11 @@ def _repair_webhook(
     known_id: int | None,
 ) -> tuple[int, str | None]:
     url = backend.url.rstrip("/") + WEBHOOK_PATH
-    headers = _basic_auth(settings)
+    headers = _basic_auth(settings) | {PROJECT_HEADER: project.key}
     found = _own_webhook(client.webhooks(project.id), url, known_id)
     if found is None:
         return client.create_webhook(project.id, url, headers), "webhook created"
-    if found.url != url or found.headers != headers or not found.is_complete:
+    if found.url != url or found.headers != headers or not found.is_lean:
         client.update_webhook(found.id, url, headers)
         return found.id, "webhook repaired"
     return found.id, None

@@ -307,7 +307,7 @@ def test_batch_is_published_again_when_somebody_deleted_its_predictions(
     assert label_batch(inline, annotator, project_id) == status["batch"]
 
 
-@pytest.mark.parametrize("damage", ["missing", "moved", "inactive"])
+@pytest.mark.parametrize("damage", ["missing", "moved", "inactive", "heavy"])
 def test_webhook_is_put_right_when_it_is_wrong(label_studio, inline, colored_project, damage):
     project_id, _ = colored_project(6)
     inline.connect(project_id)
@@ -319,11 +319,16 @@ def test_webhook_is_put_right_when_it_is_wrong(label_studio, inline, colored_pro
     elif damage == "moved":
         moved = {"url": "http://localhost:9/webhook"}
         api.call("PATCH", f"/api/webhooks/{hook['id']}/", json=moved)
-    else:
+    elif damage == "inactive":
         api.call("PATCH", f"/api/webhooks/{hook['id']}/", json={"is_active": False})
+    else:
+        # As Label Studio makes it: it then serializes the whole project within every Submit.
+        api.call("PATCH", f"/api/webhooks/{hook['id']}/", json={"send_payload": True})
     inline.reconcile(project_id)
-    hooks = api.call("GET", "/api/webhooks/", params={"project": project_id})
-    assert [(h["url"], h["is_active"]) for h in hooks] == [(f"{inline.url}/webhook", True)]
+    (found,) = api.call("GET", "/api/webhooks/", params={"project": project_id})
+    assert (found["url"], found["is_active"]) == (f"{inline.url}/webhook", True)
+    assert found["send_payload"] is False
+    assert found["headers"]["X-Alfa-Mix-Project"] == inline.journal.key_of(str(project_id))
 
 
 class Killed(BaseException):
