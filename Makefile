@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install test demo serve lint clean chromium
+.PHONY: help install test demo serve evidence lint clean chromium
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -27,6 +27,9 @@ demo: $(VENV)/.service $(LABEL_STUDIO_VENV)/.installed ## Label Studio, backend 
 
 serve: $(VENV)/.service ## the backend alone, for an existing Label Studio (settings: README.md)
 	$(BIN)/python -m backend serve $(ARGS)
+
+evidence: $(VENV)/.dev ## the learning curves of benchmarks/results, about two hours; goes on where it was; ARGS="--data FOLDER --weights FILE"
+	$(BIN)/python -m benchmarks learning-curves $(ARGS)
 
 lint: $(VENV)/.dev ## check style and format
 	$(BIN)/ruff check .

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,7 +33,7 @@ def main(argv: list[str]) -> int:
     """Run, draw, write; 1 where nothing could be run."""
     arguments = _parser().parse_args(argv)
     try:
-        return _run(arguments, shlex.join(["python", "-m", "benchmarks", "learning-curves", *argv]))
+        return _run(arguments)
     except AlfaMixError as error:
         print(f"python -m benchmarks learning-curves: {error}", file=sys.stderr)
         return 1
@@ -69,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(arguments: argparse.Namespace, command: str) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if arguments.list:
         print("\n".join(setting.name for setting in settings))
@@ -83,8 +82,19 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
         runs = missing(usable, arguments.strategies, file)
         print(f"{len(usable)} settings, {len(runs)} runs to do", flush=True)
         execute(runs, place, file, arguments.jobs)
-    _write(arguments.out, settings, Summary(command, left_out, not_run))
+    _write(arguments.out, settings, Summary(_command(arguments), left_out, not_run))
     return 0
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """The command for the page: what decides the rows, without the paths of this machine."""
+    parts = ["python -m benchmarks learning-curves"]
+    if arguments.data_set:
+        own = Path(arguments.data_set).name
+        parts.append(f"--data-set {own} --network {arguments.network}")
+    if arguments.weights:
+        parts.append("--data FOLDER --weights FILE")
+    return " ".join(parts)
 
 
 def _settings(arguments: argparse.Namespace) -> Sequence[Setting]:

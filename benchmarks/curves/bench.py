@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 
 from backend.choosing import Rule
-from backend.errors import AlfaMixError, SettingsError
+from backend.errors import SettingsError
 from backend.replay import Learner, Plan, SessionLearner, Truth
 from backend.replay.memory_rows import MemoryRows
 from backend.vision import (
@@ -23,7 +22,7 @@ from backend.vision import (
 )
 from benchmarks.curves.data import Data, DataError, Part, load
 from benchmarks.curves.network import NetworkLearner, Recipe, mlp, torchvision_network
-from benchmarks.curves.settings import INITIALIZATIONS, LABEL_FREE, Setting
+from benchmarks.curves.settings import INITIALIZATIONS, Setting
 from model_store.embeddings import EmbeddingStore
 
 EPSILON = 0.2
@@ -64,8 +63,7 @@ def stage(setting: Setting, seed: int, place: Place) -> Stage:
         DataError, SettingsError, WeightsError: the setting cannot be run here; says what is needed.
     """
     data = data_of(setting, place)
-    pool = _drawn(len(data.train.labels), setting.pool, np.random.default_rng([seed, 1]))
-    test = _drawn(len(data.test.labels), setting.test, np.random.default_rng(TEST_SEED))
+    pool, test = _pool_rows(setting, data, seed), _test_rows(setting, data)
     classes = len(data.classes)
     truth = Truth(data.train.labels[pool], data.test.labels[test], classes)
     budget = setting.per_class * classes
@@ -106,14 +104,23 @@ def check(setting: Setting, place: Place) -> Data:
 
 
 def warm(setting: Setting, place: Place) -> None:
-    """Make and keep the pre-trained features of all the setting's images, once for all seeds."""
+    """Make and keep the pre-trained features of the images that the setting's seeds draw."""
     if not setting.network.startswith("head"):
         return
     data, session = data_of(setting, place), _session(setting, place)
     stores = FeatureStores(_kept(setting, place), None)
-    for name, part in (("train", data.train), ("test", data.test)):
-        keys = _keys(name, np.arange(len(part.labels)))
-        session.embed_pool(session.pretrained(), keys, partial(_read, data), stores, _unheard)
+    pools = [_pool_rows(setting, data, seed) for seed in range(setting.seeds)]
+    keys = _keys("train", np.unique(np.concatenate(pools)))
+    keys += _keys("test", _test_rows(setting, data))
+    session.embed_pool(session.pretrained(), keys, partial(_read, data), stores, _unheard)
+
+
+def _pool_rows(setting: Setting, data: Data, seed: int) -> np.ndarray:
+    return _drawn(len(data.train.labels), setting.pool, np.random.default_rng([seed, 1]))
+
+
+def _test_rows(setting: Setting, data: Data) -> np.ndarray:
+    return _drawn(len(data.test.labels), setting.test, np.random.default_rng(TEST_SEED))
 
 
 def _drawn(count: int, wanted: int | None, rng: np.random.Generator) -> np.ndarray:
@@ -249,11 +256,3 @@ def _columns(part: Part) -> int:
 
 def _unheard(done: int, total: int) -> None:
     """Warming is one step of the progress bar."""
-
-
-def names(settings: Sequence[Setting]) -> str:
-    """Return the settings' names in one line."""
-    return "; ".join(setting.name for setting in settings)
-
-
-__all__ = ["LABEL_FREE", "AlfaMixError", "Place", "Stage", "check", "rule", "stage", "warm"]

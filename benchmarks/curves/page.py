@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.curves.bench import EPOCHS, EPSILON, MLP_EPOCHS
 from benchmarks.curves.penalty import AUTHORS, OURS, cells
 from benchmarks.curves.pictures import file_name
 from benchmarks.curves.settings import LABEL_FREE
@@ -55,6 +56,16 @@ def _head(curves: Sequence[Curves], cold: Sequence[Curves], summary: Summary) ->
         "Accuracies are means over the rounds after the first labels. Intervals are 95 %, paired "
         "over seeds; *wins*, *ties* and *loses* say whether they exclude zero. With this many "
         "comparisons about one in twenty excludes zero by chance."
+    )
+    yield (
+        "Selection sees standardized embeddings, as the backend's rounds do; epsilon starts at "
+        f"{EPSILON:g} and rises in steps of 0.2 until there are more candidates than labels to "
+        f"give. A ViT's head trains for at most {EPOCHS} epochs, an MLP for {MLP_EPOCHS}. `auto` "
+        "covers the pool below five labels a class on average; from five on it is `alfa-mix`."
+    )
+    yield (
+        "CIFAR-10 stands for 6,000 + 2,000 of its images (`FOLDER/cifar10/train` and `/test`), of "
+        "which each seed draws a pool of 3,000."
     )
     yield (
         "The bundled ViT is small and was pre-trained on Fashion-MNIST's training images without "

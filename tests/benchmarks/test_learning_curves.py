@@ -1,0 +1,107 @@
+"""The command: runs what is missing, goes on, refuses nonsense by name."""
+
+import numpy as np
+import pytest
+
+from benchmarks.curves.data import DataError
+from benchmarks.curves.rows import Row, append_rows, read_rows
+from benchmarks.curves.runs import missing
+from benchmarks.curves.settings import EVIDENCE, Setting
+from benchmarks.learning_curves import main
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["x,y,kind"]
+    for number in range(60):
+        kind = number % 2
+        lines.append(f"{kind + rng.normal():.3f},{rng.normal():.3f},{'ab'[kind]}")
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def run(table, *more):
+    own = ["--data-set", f"{table}:kind", "--network", "mlp", "--initialization", "random"]
+    sizes = ["--per-class", "2", "--rounds", "3", "--seeds", "2", "--jobs", "1"]
+    strategies = ["--strategies", "random", "alfa-mix", "auto", "margin"]
+    out = ["--out", str(table.parent / "out"), "--features", str(table.parent / "features")]
+    return main([*own, *sizes, *strategies, *out, *more])
+
+
+def test_command_writes_rows_pictures_and_page_and_goes_on_where_it_was(table, capsys):
+    assert run(table) == 0
+    out = table.parent / "out"
+    rows = read_rows(out / "rows.csv")
+    assert len(rows) == 4 * 2 * 4  # strategies x seeds x (first labels and three rounds)
+    assert sorted({row.n_labeled for row in rows}) == [4, 8, 12, 16]
+    first = {(row.seed, row.accuracy) for row in rows if row.round == 0}
+    assert len(first) == 2, "all strategies of a seed share the first labels"
+    page = (out / "README.md").read_text()
+    assert "`alfa-mix` against the paper's eight baselines" in page
+    assert str(table.parent) not in page
+    assert {p.suffix for p in out.iterdir()} >= {".png", ".svg"}
+    # One run is lost: only that one is computed again, with the same accuracies.
+    lost = [row for row in rows if (row.strategy, row.seed) == ("margin", 1)]
+    (out / "rows.csv").unlink()
+    append_rows(out / "rows.csv", [row for row in rows if row not in lost])
+    capsys.readouterr()
+    assert run(table) == 0
+    assert "1 runs to do" in capsys.readouterr().out
+    again = read_rows(out / "rows.csv")[-4:]
+    assert [row.accuracy for row in again] == [row.accuracy for row in lost]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--setting", "no such"], "no setting's name holds no such"),
+        (["--strategies", "clairvoyance"], "unknown strategies clairvoyance; known are auto"),
+        (["--seeds", "0"], "--seeds is 0; needed is 1 or more"),
+        (["--data-set", "nowhere"], "found no 'nowhere'"),
+        (["--data-set", "digits", "--network", "lenet"], "network is 'lenet'; needed is mlp"),
+        (["--data-set", "breast-cancer", "--network", "resnet18"], "resnet18 needs images"),
+        (
+            ["--data-set", "digits", "--network", "head", "--initialization", "random"],
+            "needed is pretrained",
+        ),
+        (["--data-set", "digits", "--backbone", "vit_small_patch16_224"], "needed is --weights"),
+    ],
+)
+def test_command_names_what_is_wrong_and_needed(tmp_path, capsys, arguments, said):
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_are_refused_when_the_file_is_another(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="has the columns a, b; needed are setting"):
+        read_rows(path)
+    path.unlink()
+    append_rows(path, [Row("one, two", "badge", 0, 1, 2, 0.5, 1.0, 0.25)])
+    assert read_rows(path) == [Row("one, two", "badge", 0, 1, 2, 0.5, 1.0, 0.25)]
+    path.write_text(path.read_text().replace("0.5", "half"))
+    with pytest.raises(DataError, match="line 2 cannot be read"):
+        read_rows(path)
+
+
+def test_missing_runs_begin_with_five_seeds_of_every_setting(tmp_path):
+    settings = [Setting(name, "digits", "mlp", "random", 1, seeds=6) for name in "st"]
+    append_rows(tmp_path / "rows.csv", [Row("s", "random", 0, 0, 10, 0.5, 1.0, 0.0)])
+    runs = missing(settings, ["random"], tmp_path / "rows.csv")
+    assert [(run.setting.name, run.seed) for run in runs] == [
+        *(("s", seed) for seed in (1, 2, 3, 4)),
+        *(("t", seed) for seed in range(5)),
+        ("s", 5),
+        ("t", 5),
+    ]
+
+
+def test_evidence_covers_what_the_paper_varies():
+    assert len(EVIDENCE) >= 12
+    assert {setting.per_class for setting in EVIDENCE} == {1, 5, 10}
+    assert all(setting.seeds >= 5 and setting.rounds >= 8 for setting in EVIDENCE)
+    assert len({setting.name for setting in EVIDENCE}) == len(EVIDENCE)
