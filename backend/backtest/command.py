@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from backend.label_studio.images import ImageFetcher
 
 PROGRAM = "python -m backend backtest"
-LEAST_SEEDS = 2
+LEAST_SEEDS = 2  # an interval needs two
+LEAST_ROUNDS = 1
 SEEDS = 5
+ROUNDS = 8
 ROWS_FILE = "rounds.csv"
 REPORT_FILE = "report.txt"
 EXIT_ERROR = 1
@@ -51,6 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--project", type=int, required=True, metavar="N", help="the project's id")
     add("--seeds", type=int, default=SEEDS, metavar="S", help="repetitions (%(default)s)")
+    add(
+        "--rounds",
+        type=int,
+        default=ROUNDS,
+        metavar="R",
+        help="most rounds after the first batch (%(default)s)",
+    )
     add(
         "--strategies",
         default="",
@@ -82,8 +91,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> None:
     from backend.label_studio.client import LabelStudioClient
     from backend.label_studio.images import ImageFetcher
 
-    if arguments.seeds < LEAST_SEEDS:
-        raise BacktestError(f"--seeds is {arguments.seeds}; an interval needs {LEAST_SEEDS} seeds")
+    _check_range("--seeds", arguments.seeds, LEAST_SEEDS)
+    _check_range("--rounds", arguments.rounds, LEAST_ROUNDS)
     asked = [name.strip() for name in arguments.strategies.split(",") if name.strip()]
     strategies = chosen_strategies(asked, settings.strategy)
     client = LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key)
@@ -95,6 +104,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> None:
         _replay(arguments, settings, project, strategies, fetcher, out)
     finally:
         fetcher.close()
+
+
+def _check_range(option: str, value: int, least: int) -> None:
+    if value < least:
+        raise BacktestError(f"{option} is {value}; needed is {least} or more")
 
 
 def claim(out: Path) -> Path:
@@ -142,6 +156,7 @@ def _replay(
             settings,
             strategies,
             seed_count=arguments.seeds,
+            most_rounds=arguments.rounds,
             shares_first=not arguments.own_first_batch,
         )
         say(heading(project, decided, settings))

@@ -22,7 +22,6 @@ RANDOM = "random"
 COMPARED = ("alfa-mix", "margin", "kmeans-centers", RANDOM)
 TEST_SHARE = 0.3
 MINIMUM_ROUNDS = 5
-MAXIMUM_ROUNDS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +43,19 @@ def split(labels: np.ndarray, seed: int) -> Split:
     return Split(pool, test)
 
 
-def plan(pool_size: int, budget: int, *, shares_first: bool = True) -> Plan:
+def plan(pool_size: int, budget: int, *, most_rounds: int, shares_first: bool = True) -> Plan:
     """Return first labels and rounds of `budget`, or of less where five rounds would not fit.
 
     Rounds end while two budgets or more are left to choose from: where everything is chosen in the
     end, no strategy differs from another.
 
     Args:
+        most_rounds: after the first batch, also where more would fit.
         shares_first: one random first batch for all strategies; otherwise the first batch is one
             more round, which each strategy's cold start chooses.
     """
     budget = max(1, min(budget, pool_size // (MINIMUM_ROUNDS + 2)))
-    rounds = min(MAXIMUM_ROUNDS, pool_size // budget - 2)
+    rounds = min(most_rounds, pool_size // budget - 2)
     if shares_first:
         return Plan(first=budget, budget=budget, rounds=rounds)
     return Plan(first=0, budget=budget, rounds=rounds + 1)
@@ -102,13 +102,14 @@ def design(
     strategies: tuple[str, ...],
     *,
     seed_count: int,
+    most_rounds: int,
     shares_first: bool,
 ) -> Design:
     """Return the design for a project: its own budget where that leaves enough rounds."""
     wanted = settings.budget or LABELS_A_CLASS * len(project.classes)
     sizes = split(project.labels, settings.seed)
     return Design(
-        plan=plan(len(sizes.pool), wanted, shares_first=shares_first),
+        plan=plan(len(sizes.pool), wanted, most_rounds=most_rounds, shares_first=shares_first),
         wanted_budget=wanted,
         pool_size=len(sizes.pool),
         test_size=len(sizes.test),

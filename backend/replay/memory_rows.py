@@ -21,7 +21,7 @@ class MemoryRows:
         return [key for key in dict.fromkeys(keys) if key not in self._rows[version]]
 
     def write_part(self, version: str, keys: Sequence[str], rows: np.ndarray) -> None:
-        """Keep copies of (N, D) rows, one a key. StoreError: keys and rows do not fit each other."""
+        """Keep copies of (N, D) rows, one a key. StoreError: they do not fit each other."""
         if rows.ndim != 2 or len(keys) != len(rows) or len(set(keys)) != len(keys):
             raise StoreError(
                 f"a part needs one row for each of its distinct keys; "
