@@ -67,7 +67,16 @@ class Classifier(nn.Module):
 
     def forward(self, activations: torch.Tensor) -> torch.Tensor:
         """(B, ...) activations to (B, K) logits."""
-        return self.head((self.tail(activations) - self.mean) / self.scale)
+        return self.head(self.inputs(activations))
+
+    def inputs(self, activations: torch.Tensor) -> torch.Tensor:
+        """What the head sees of (B, ...) activations: (B, D) centered embeddings."""
+        return (self.tail(activations) - self.mean) / self.scale
+
+    @property
+    def is_head_only(self) -> bool:
+        """Whether the tail has no weights to train."""
+        return next(self.tail.parameters(), None) is None
 
     @torch.no_grad()
     def center(self, activations: torch.Tensor, batch_size: int) -> None:
@@ -121,11 +130,15 @@ def train(
     started = time.monotonic()
     classifier.center(activations, config.batch_size)
     optimizer = _adam(classifier, config)
+    network: nn.Module = classifier
+    if classifier.is_head_only:  # what the head sees never changes: it is made once
+        network = classifier.head
+        activations = classifier.inputs(activations.to(classifier.mean.device))
     accuracy, loss, epoch = 0.0, float("inf"), 0
     while epoch < config.epoch_limit and accuracy <= config.stop_accuracy:
         order = torch.randperm(len(labels), generator=generator)
         batches = order.split(config.batch_size)
-        accuracy, loss = _epoch(classifier, optimizer, activations, labels, batches)
+        accuracy, loss = _epoch(network, optimizer, activations, labels, batches)
         epoch += 1
         on_progress(epoch, config.epoch_limit)
     return TrainingOutcome(epoch, accuracy, loss, time.monotonic() - started)
@@ -136,23 +149,24 @@ def _adam(classifier: Classifier, config: TrainingConfig) -> torch.optim.Adam:
         {"params": list(classifier.head.parameters()), "lr": config.head_lr},
         {"params": list(classifier.tail.parameters()), "lr": config.block_lr},
     ]
-    return torch.optim.Adam([group for group in groups if group["params"]])
+    # fused: one call for all weights; a small head's step would be mostly calls
+    return torch.optim.Adam([group for group in groups if group["params"]], fused=True)
 
 
 def _epoch(
-    classifier: Classifier,
+    network: nn.Module,
     optimizer: torch.optim.Optimizer,
     activations: torch.Tensor,
     labels: torch.Tensor,
     batches: tuple[torch.Tensor, ...],
 ) -> tuple[float, float]:
     """One pass over all batches; returns (accuracy, mean loss)."""
-    device = classifier.head.weight.device
+    device = next(network.parameters()).device
     correct, total_loss = 0, 0.0
     for rows in batches:
         batch, wanted = activations[rows].to(device), labels[rows].to(device)
         with autocast(device):
-            logits = classifier(batch).float()
+            logits = network(batch).float()
         loss = functional.cross_entropy(logits, wanted)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
