@@ -65,7 +65,7 @@ def _head(curves: Sequence[Curves], cold: Sequence[Curves], summary: Summary) ->
     )
     yield (
         "CIFAR-10 stands for 6,000 + 2,000 of its images (`FOLDER/cifar10/train` and `/test`), of "
-        "which each seed draws a pool of 3,000."
+        "which each seed draws a pool of 2,000."
     )
     yield (
         "The bundled ViT is small and was pre-trained on Fashion-MNIST's training images without "

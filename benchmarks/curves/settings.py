@@ -57,37 +57,21 @@ _VIT_S = {
     "initialization": "pretrained",
     "backbone": "vit_small_patch14_dinov2",
     "image_px": 112,
-    "pool": 3000,
+    "pool": 2000,
+    "test": 1000,
 }
 _FASHION = {"data": "fashion-mnist", "network": "head", "initialization": "pretrained"}
-_FASHION |= {"pool": 3000, "test": 3000}
+_FASHION |= {"pool": 2000, "test": 2000}
 
 EVIDENCE: tuple[Setting, ...] = (
     *_budgets("CIFAR-10, ViT-S head", 1, 5, 10, seeds=10, **_VIT_S),
     *_budgets("Fashion-MNIST, bundled ViT head", 1, 5, 10, seeds=10, **_FASHION),
     *_budgets(
-        "digits, bundled ViT head",
-        1,
-        5,
-        10,
-        data="digits",
-        network="head",
-        initialization="pretrained",
+        "digits, bundled ViT head", 1, 5, data="digits", network="head", initialization="pretrained"
     ),
     *_budgets("digits, MLP", 1, 5, 10, data="digits", network="mlp", initialization="random"),
     Setting("digits, MLP continued, 5 a class", "digits", "mlp", "continued", 5),
-    *_budgets(
-        "Fashion-MNIST, MLP",
-        1,
-        10,
-        data="fashion-mnist",
-        network="mlp",
-        initialization="random",
-        seeds=5,
-        pool=2000,
-        test=2000,
-    ),
-    Setting("breast cancer, MLP, 1 a class", "breast-cancer", "mlp", "random", 1, rounds=12),
+    *_budgets("Fashion-MNIST, MLP", 5, **_FASHION | {"network": "mlp", "initialization": "random"}),
     Setting("breast cancer, MLP, 5 a class", "breast-cancer", "mlp", "random", 5),
     Setting(
         "Fashion-MNIST, bundled ViT blocks:2, 1 a class",
