@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
+        print(f"\nstopped; the rows so far are in {ROWS_FILE} of --out", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 

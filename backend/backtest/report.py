@@ -21,7 +21,7 @@ def left_out_lines(left_out: Sequence[LeftOut]) -> Iterator[str]:
     """Yield how many tasks are left out, and the first of them with the reason."""
     if not left_out:
         return
-    yield f"{len(left_out)} labeled tasks are left out, their images cannot be read:"
+    yield f"labeled tasks left out because their images cannot be read: {len(left_out)}"
     for task in left_out[:SHOWN_LEFT_OUT]:
         yield f"  task {task.task_id}: {task.reason}"
     if len(left_out) > SHOWN_LEFT_OUT:

@@ -45,7 +45,7 @@ def replayed(
         for seed in design.seeds:
             learner, truth = _seed(project, seed, session, load, stores)
             runs = [
-                replay(learner, truth, design.plan, _rule(strategy, settings), seed)
+                replay(learner, truth, design.plan, rule_of(strategy, settings), seed)
                 for strategy in design.strategies
             ]
             for strategy, round in _side_by_side(design.strategies, runs):
@@ -89,7 +89,7 @@ def _seed(
     )
 
 
-def _rule(strategy: str, settings: Settings) -> Rule:
-    """Random has no cold start: it draws from the first label on."""
+def rule_of(strategy: str, settings: Settings) -> Rule:
+    """Return how a strategy chooses. Random has no cold start: it draws from the first label on."""
     cold_start = RANDOM if strategy == RANDOM else settings.cold_start
     return Rule(strategy, cold_start, settings.epsilon)

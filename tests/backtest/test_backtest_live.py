@@ -65,7 +65,7 @@ def test_backtest_changes_nothing_in_label_studio(
     shown = capsys.readouterr().out
     assert status == 0
     assert f"Backtest of project {project_id} (lamps): {COUNT} labels of 2 classes" in shown
-    assert "1 labeled tasks are left out" in shown
+    assert "their images cannot be read: 1\n" in shown
     assert "alfa-mix: " in shown
     assert (tmp_path / "out" / "learning-curves.png").exists()
     assert everything(label_studio.api, project_id) == before

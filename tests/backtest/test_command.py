@@ -54,7 +54,7 @@ def test_backtest_reports_writes_and_plots_and_leaves_model_dir_alone(
 
     shown = capsys.readouterr()
     assert status == 0
-    assert "1 labeled tasks are left out, their images cannot be read:" in shown.out
+    assert "their images cannot be read: 1\n" in shown.out
     assert "task 200: 404 for gone-1" in shown.out
     assert "110 labels of 2 classes" in shown.out
     assert "left out     the classes unclear" in shown.out
@@ -115,7 +115,7 @@ def test_backtest_ends_with_1_when_unreadable_images_leave_too_few(
     assert backtest([*labeled_tasks(93), *broken]) == 1
 
     shown = capsys.readouterr()
-    assert "8 labeled tasks are left out" in shown.out
+    assert "their images cannot be read: 8\n" in shown.out
     assert "and 3 more" in shown.out
     assert "93 usable labels, needed are 100 (7 more)" in shown.err
 
