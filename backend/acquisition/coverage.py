@@ -28,7 +28,7 @@ from backend.acquisition.distances import Rows, Space, row_blocks
 Similarity = Callable[[Tensor], Tensor]
 REFRESHED_AT_ONCE = 32  # bounds computed again; then twice as many, while the best is not settled
 BLOCK_ROWS = 512  # blocks of (512, N) similarities
-KEPT_BYTES = 2**30  # similarities are kept up to this: 16,384 rows in float32
+KEPT_BYTES = 1_600_000_000  # similarities are kept up to this: 20,000 rows in float32
 
 
 def rbf(sigma: float) -> Similarity:

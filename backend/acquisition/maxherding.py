@@ -5,7 +5,8 @@ adds most coverage, again and again. Coverage has no radius to guess as ProbCove
 the order of the picks is an order to label in: every prefix is the greedy answer for its length.
 Source. Bae, Noh and Sutherland, "Generalized Coverage for More Robust Low-Budget Active Learning",
 ECCV 2024, Eq. 3 and Algorithm 1.
-Cost. M^2 D once, then lazily; M = min(N, `considered`). Needs. Embeddings only.
+Cost. M^2 D once, then lazily; M = min(N, `considered`); memory M^2 up to 1.5 GiB. Needs. Embeddings
+only.
 Deviations. Above `considered` rows (and 10 B) coverage is measured on, and rows come from, a
 uniform sample of that size; below, there is no randomness at all.
 """
