@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +33,8 @@ FEATURES = Path(__file__).parent / "features"
 def main(argv: list[str]) -> int:
     """Run, draw, write; 1 where nothing could be run."""
     arguments = _parser().parse_args(argv)
+    # Its processes end with the command, also when it is ended from outside.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _run(arguments)
     except AlfaMixError as error:

@@ -64,8 +64,8 @@ def _head(curves: Sequence[Curves], cold: Sequence[Curves], summary: Summary) ->
         "covers the pool below five labels a class on average; from five on it is `alfa-mix`."
     )
     yield (
-        "CIFAR-10 stands for 6,000 + 2,000 of its images (`FOLDER/cifar10/train` and `/test`), of "
-        "which each seed draws a pool of 2,000."
+        "CIFAR-10 stands for 6,000 + 2,000 of its images (`FOLDER/cifar10/train` and `/test`), "
+        "Fashion-MNIST for all of them; each seed draws a pool of its own."
     )
     yield (
         "The bundled ViT is small and was pre-trained on Fashion-MNIST's training images without "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from backend.replay import replay
@@ -54,7 +56,7 @@ def execute(runs: Sequence[Run], place: Place, file: Path, jobs: int) -> None:
         warm(setting, place)
     context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(jobs, context, torch.set_num_threads, (1,)) as pool,
+        ProcessPoolExecutor(jobs, context, _use_one_thread) as pool,
         tqdm(total=len(runs), unit="run", smoothing=0.05, dynamic_ncols=True) as bar,
     ):
         try:
@@ -65,6 +67,14 @@ def execute(runs: Sequence[Run], place: Place, file: Path, jobs: int) -> None:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _use_one_thread() -> None:
+    """Processes side by side whose libraries each take all cores wait for each other."""
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    # Ctrl-C reaches the whole terminal; the parent ends its processes itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _results(pool: ProcessPoolExecutor, runs: Sequence[Run], place: Place) -> Iterator[list[Row]]:

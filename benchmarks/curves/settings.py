@@ -98,4 +98,4 @@ COLD: tuple[Setting, ...] = tuple(
     )
 )
 
-ALL: tuple[Setting, ...] = (*EVIDENCE, *COLD)
+ALL: tuple[Setting, ...] = (*COLD, *EVIDENCE)
