@@ -176,8 +176,8 @@ class Settings:
         "ALFAMIX_EPSILON",
         0.2,
         _number(1e-6, 1.0),
-        "First cap on the mixing of ALFA-Mix; raised by as much again until the candidates are more "
-        "than the budget.",
+        "First cap on the mixing of ALFA-Mix; raised by as much again until the candidates are "
+        "more than the budget.",
     )
     strategy: str = _setting(
         "ALFAMIX_STRATEGY",
