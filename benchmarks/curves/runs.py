@@ -65,7 +65,9 @@ def execute(runs: Sequence[Run], place: Place, file: Path, jobs: int) -> None:
                 bar.set_postfix_str(f"{rows[0].setting}, {rows[0].strategy}")
                 bar.update()
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()  # nobody waits for a run that is not kept
             raise
 
 
