@@ -9,6 +9,8 @@ VENV := .venv
 LABEL_STUDIO_VENV ?= .venv-label-studio
 export LABEL_STUDIO_VENV
 BIN := $(VENV)/bin
+# Test processes side by side, each with a Label Studio of its own; as many as there are cores.
+JOBS ?= 2
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -20,7 +22,7 @@ help: ## this list
 install: $(VENV)/.dev $(VENV)/.pretrain $(LABEL_STUDIO_VENV)/.installed ## both virtual environments: ours (.venv) and Label Studio's (.venv-label-studio)
 
 test: install chromium lint ## set everything up and run all tests; one file: make test ARGS=tests/demo
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 demo: $(VENV)/.service $(LABEL_STUDIO_VENV)/.installed ## Label Studio, backend and a sample project; DATASET=<folder of class folders>, ARGS="--annotate 3"
 	$(BIN)/python -m backend demo $(ARGS)
