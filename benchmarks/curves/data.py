@@ -97,7 +97,10 @@ def load(name: str, root: Path) -> Data:
         return read_csv(_found(root, path + ".csv"), column)
     if name in TORCHVISION and not (root / name).exists():
         return from_torchvision(name, root)
-    return read_folder(_found(root, name))
+    path = _found(root, name)
+    if not path.is_dir():
+        raise DataError(f"{path} is a file; needed is a folder, or FILE.csv:LABEL_COLUMN")
+    return read_folder(path)
 
 
 def _found(root: Path, name: str) -> Path:
@@ -180,7 +183,9 @@ def read_folder(folder: Path) -> Data:
     left_out: Counter[str] = Counter()
     train = _class_folders(folder / "train" if is_split else folder, left_out)
     test = _class_folders(folder / "test", left_out) if is_split else {}
-    classes = tuple(sorted(name for name in train if not is_split or name in test))
+    if is_split:
+        _keep_common(train, test, left_out)
+    classes = tuple(sorted(train))
     if len(classes) < 2:
         raise DataError(
             f"{folder} has {len(classes)} class folders with two or more readable images; needed "
@@ -195,6 +200,15 @@ def read_folder(folder: Path) -> Data:
         count = max(1, round(TEST_SHARE * len(paths)))
         held_out[name], train[name] = paths[:count], paths[count:]
     return Data(_files(train, classes), _files(held_out, classes), classes, left_out)
+
+
+def _keep_common(
+    train: dict[str, list[Path]], test: dict[str, list[Path]], left_out: Counter[str]
+) -> None:
+    """Drop, and count, the classes that only one of the two parts has."""
+    for part, other, lacking in ((train, test, "test"), (test, train, "train")):
+        for name in sorted(part.keys() - other.keys()):
+            left_out[f"image of {name}, a class that {lacking} lacks"] += len(part.pop(name))
 
 
 def _class_folders(folder: Path, left_out: Counter[str]) -> dict[str, list[Path]]:
@@ -232,15 +246,14 @@ def read_csv(path: Path, label_column: str) -> Data:
 
     DataError: no such column, or fewer than two classes with two rows are left.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        columns = list(reader.fieldnames or ())
-        if label_column not in columns or len(columns) < 2:
-            raise DataError(
-                f"{path} has the columns {', '.join(columns) or 'none'}; needed are "
-                f"{label_column!r} and one or more of numbers"
-            )
-        kept, left_out = _numeric_rows(reader, columns, label_column)
+    try:
+        # -sig: spreadsheets begin a file with a byte order mark, which is no part of the first name
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = _columns(path, reader.fieldnames or (), label_column)
+            kept, left_out = _numeric_rows(reader, columns, label_column)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no CSV file in UTF-8: {error}") from error
     sizes = Counter(name for name, _numbers in kept)
     for name, size in sizes.items():
         if size < 2:
@@ -254,6 +267,18 @@ def read_csv(path: Path, label_column: str) -> Data:
         )
     labels = np.array([classes.index(name) for name, _numbers in kept])
     return _tabular(np.array([numbers for _name, numbers in kept]), labels, classes, left_out)
+
+
+def _columns(path: Path, columns: Sequence[str], label_column: str) -> list[str]:
+    if label_column not in columns or len(columns) < 2:
+        raise DataError(
+            f"{path} has the columns {', '.join(columns) or 'none'}; needed are "
+            f"{label_column!r} and one or more of numbers, separated by commas"
+        )
+    repeated = [name for name, count in Counter(columns).items() if count > 1]
+    if repeated:
+        raise DataError(f"{path} has several columns {repeated[0]!r}; needed are distinct names")
+    return list(columns)
 
 
 def _numeric_rows(

@@ -85,3 +85,44 @@ def test_parts_do_not_overlap_and_repeat_when_digits_are_loaded_twice():
     vectors = first.train.as_vectors()
     assert vectors.shape == (len(first.train.labels), 64)
     assert vectors.min() == 0 and vectors.max() == 1
+
+
+def test_csv_is_read_when_a_spreadsheet_wrote_it(tmp_path):
+    rows = [f'"{n}","{"ab"[n % 2]}"' for n in range(8)]
+    text = "\r\n".join(['"the x","kind, or so"', *rows])
+    (tmp_path / "t.csv").write_bytes(text.encode("utf-8-sig"))
+    assert load("t.csv:kind, or so", tmp_path).classes == ("a", "b")
+    (tmp_path / "first.csv").write_bytes("kind,x\na,1\na,2\nb,3\nb,4\n".encode("utf-8-sig"))
+    assert load("first.csv:kind", tmp_path).classes == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "has the columns none; needed are 'kind'"),
+        (b"x;kind\n1;a\n", "has the columns x;kind; needed are 'kind' .* separated by commas"),
+        (b"x,x,kind\n1,2,a\n", "has several columns 'x'"),
+        (b"x,kind\n1,caf\xe9\n", "is no CSV file in UTF-8"),
+    ],
+)
+def test_csv_is_refused_when_it_is_no_table_of_numbers(tmp_path, content, said):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        load("t.csv:kind", tmp_path)
+
+
+def test_data_is_refused_when_a_file_is_named_without_its_label_column(tmp_path):
+    (tmp_path / "t.csv").write_text("x,kind\n1,a\n")
+    with pytest.raises(DataError, match="is a file; needed is a folder"):
+        load("t.csv", tmp_path)
+
+
+def test_folder_counts_the_images_of_classes_that_one_part_lacks(tmp_path):
+    class_folders(tmp_path / "set" / "train", cat=4, dog=3, emu=2)
+    class_folders(tmp_path / "set" / "test", cat=2, dog=2, fox=3)
+    data = load("set", tmp_path)
+    assert data.classes == ("cat", "dog")
+    assert dict(data.left_out) == {
+        "image of emu, a class that test lacks": 2,
+        "image of fox, a class that train lacks": 3,
+    }
