@@ -18,13 +18,12 @@ from pathlib import Path
 from backend.acquisition import strategy_names
 from backend.errors import AlfaMixError, SettingsError
 from benchmarks.curves.bench import Place, check
-from benchmarks.curves.page import AUTHORS_PENALTIES, PENALTIES, Summary, page
-from benchmarks.curves.penalty import AUTHORS, OURS, penalties
-from benchmarks.curves.pictures import draw_all, draw_penalties
-from benchmarks.curves.rows import read_rows
+from benchmarks.curves.data import Data, DataError
+from benchmarks.curves.page import Examples, Origin
+from benchmarks.curves.report import write_report
 from benchmarks.curves.runs import execute, missing
 from benchmarks.curves.settings import ALL, INITIALIZATIONS, Setting
-from benchmarks.curves.tables import Curves, curves_of
+from benchmarks.curves.tables import RANDOM
 
 RESULTS = Path(__file__).parent / "results"
 FEATURES = Path(__file__).parent / "features"
@@ -34,7 +33,9 @@ def main(argv: list[str]) -> int:
     """Run, draw, write; 1 where nothing could be run."""
     arguments = _parser().parse_args(argv)
     # Its processes end with the command, also when it is ended from outside.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT, because a shell ignores it for what it starts in the background.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         return _run(arguments)
     except AlfaMixError as error:
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--list", action="store_true", help="name the settings and end")
     add("--setting", action="append", metavar="TEXT", help="settings whose names hold TEXT")
-    add("--strategies", nargs="+", metavar="NAME", help="only these")
+    add("--strategies", nargs="+", metavar="NAME", help="only these, and random")
     add("--seeds", type=int, metavar="N", help="only the first N seeds of each setting")
     add("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (%(default)s)")
     add("--data", type=Path, default=Path("datasets"), help="folder of data sets (%(default)s)")
@@ -78,15 +79,22 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     place = Place(arguments.data, arguments.features, arguments.weights)
     file = arguments.out / "rows.csv"
-    usable, not_run, left_out = _checked(settings, place)
-    if not usable:
-        raise SettingsError("; ".join(f"{name}: {why}" for name, why in not_run.items()))
+    used, not_run = _checked(settings, place)
     if not arguments.no_runs:
-        runs = missing(usable, arguments.strategies, file)
-        print(f"{len(usable)} settings, {len(runs)} runs to do", flush=True)
+        if not used:
+            raise SettingsError("; ".join(f"{name}: {why}" for name, why in not_run.items()))
+        runs = missing(list(used), _strategies(arguments), file)
+        print(f"{len(used)} settings, {len(runs)} runs to do", flush=True)
         execute(runs, place, file, arguments.jobs)
-    _write(arguments.out, settings, Summary(_command(arguments), left_out, not_run))
+    of_data = {setting.data: examples for setting, examples in used.items()}
+    known = list(dict.fromkeys([*settings, *ALL]))
+    write_report(arguments.out, Origin(_command(arguments), known, of_data, not_run))
     return 0
+
+
+def _strategies(arguments: argparse.Namespace) -> list[str] | None:
+    """Those asked for, and random, which they are compared with; None for all."""
+    return None if arguments.strategies is None else [*arguments.strategies, RANDOM]
 
 
 def _command(arguments: argparse.Namespace) -> str:
@@ -125,9 +133,8 @@ def _named(texts: Sequence[str] | None) -> list[Setting]:
 
 
 def _own(arguments: argparse.Namespace) -> Setting:
-    name = f"{Path(arguments.data_set).name}, {arguments.network}, {arguments.per_class} a class"
     return Setting(
-        name,
+        _own_name(arguments),
         arguments.data_set,
         arguments.network,
         arguments.initialization,
@@ -138,48 +145,46 @@ def _own(arguments: argparse.Namespace) -> Setting:
     )
 
 
+def _own_name(arguments: argparse.Namespace) -> str:
+    """Whatever decides the rows: they are found again by it."""
+    network = f"{arguments.network} {arguments.initialization}"
+    if arguments.backbone != "bundled":
+        network += f" {arguments.backbone}"
+    if arguments.image_px is not None:
+        network += f" {arguments.image_px} px"
+    rounds = f"{arguments.rounds} rounds of {arguments.per_class} a class"
+    return f"{Path(arguments.data_set).name}, {network}, {rounds}"
+
+
 def _with_seeds(setting: Setting, seeds: int) -> Setting:
     return replace(setting, seeds=min(seeds, setting.seeds))
 
 
 def _checked(
     settings: Sequence[Setting], place: Place
-) -> tuple[list[Setting], dict[str, str], dict[str, dict[str, int]]]:
-    """Those that can be run here, why the others cannot, and what of the data is left out."""
-    usable, not_run, left_out = [], {}, {}
+) -> tuple[dict[Setting, Examples], dict[str, str]]:
+    """Those that can be run here, with their data's sizes, and why the others cannot."""
+    used, not_run = {}, {}
     for setting in settings:
         try:
             data = check(setting, place)
+            _check_pool(setting, data)
         except AlfaMixError as error:
             not_run[setting.name] = str(error)
             print(f"not run: {setting.name}: {error}", flush=True)
             continue
-        usable.append(setting)
-        if data.left_out:
-            left_out[setting.data] = dict(data.left_out)
-    return usable, not_run, left_out
+        sizes = len(data.train.labels), len(data.test.labels)
+        used[setting] = Examples(*sizes, dict(data.left_out))
+    return used, not_run
 
 
-def _write(out: Path, settings: Sequence[Setting], summary: Summary) -> None:
-    rows = read_rows(out / "rows.csv")
-    cold_names = {setting.name for setting in settings if setting.is_cold}
-    found = curves_of(rows)
-    cold = [curves for curves in found if curves.setting in cold_names]
-    warm = [curves for curves in found if curves.setting not in cold_names]
-    draw_all(warm, out)
-    _draw_penalties(warm, out)
-    (out / "README.md").write_text(page(warm, cold, summary), encoding="utf-8")
-    print(f"wrote {out / 'README.md'}: {len(warm)} settings, {len(cold)} first batches")
-
-
-def _draw_penalties(curves: Sequence[Curves], out: Path) -> None:
-    common = [name for name in strategy_names() if all(name in found.accuracy for found in curves)]
-    if not curves or len(common) < 2:
-        return
-    draw_penalties(penalties(curves, common, OURS), "Paired t-test, ddof 1", out, PENALTIES)
-    draw_penalties(
-        penalties(curves, common, AUTHORS),
-        "The authors' test, ddof 0, t > 2.776",
-        out,
-        AUTHORS_PENALTIES,
-    )
+def _check_pool(setting: Setting, data: Data) -> None:
+    """DataError: the last choice would be of all that is left, the same for every strategy."""
+    size = min(setting.pool or len(data.train.labels), len(data.train.labels))
+    budget = setting.per_class * len(data.classes)
+    labels = budget * (setting.rounds if setting.is_cold else setting.rounds + 1)
+    if labels >= size:
+        raise DataError(
+            f"{labels} labels are to be given in the end, {budget} a round; found is a pool of "
+            f"{size}, needed are more, or fewer rounds or labels a class"
+        )

@@ -2,134 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks.curves.bench import EPOCHS, EPSILON, MLP_EPOCHS
-from benchmarks.curves.penalty import AUTHORS, OURS, cells
+from benchmarks.curves.in_short import ALFA, AUTO, in_short, percent
+from benchmarks.curves.penalty import AUTHORS, OURS, cells, shared_strategies
 from benchmarks.curves.pictures import file_name
-from benchmarks.curves.settings import LABEL_FREE
-from benchmarks.curves.tables import Curves
-from benchmarks.curves.verdicts import (
-    PAPER_BASELINES,
-    RANDOM,
-    TARGET_SHARES,
-    Verdict,
-    counted,
-    verdicts,
-)
+from benchmarks.curves.settings import LABEL_FREE, Setting
+from benchmarks.curves.tables import RANDOM, Curves
+from benchmarks.curves.verdicts import PAPER_BASELINES, TARGET_SHARES, Verdict, gain, verdicts
 
-ALFA, AUTO = "alfa-mix", "auto"
 PENALTIES, AUTHORS_PENALTIES = "penalty-matrix", "penalty-matrix-authors-test"
+VITS = ("head", "blocks", "full")
+BACKBONES = {
+    "bundled": "The bundled ViT is small and was pre-trained on Fashion-MNIST's training images "
+    "without labels; it has never seen other images.",
+    "vit_small_patch14_dinov2": "The ViT-S has DINOv2's shape, but the weights measured here were "
+    "fine-tuned for saliency by their owner: far weaker than DINO's, and not to be taken for them.",
+}
 
 
 @dataclass(frozen=True)
-class Summary:
-    """command: what printed the page. left_out: examples not used, by data set and reason."""
+class Examples:
+    """Of a data set: how many to draw pools from and to test on; what is not used, by reason."""
+
+    train: int
+    test: int
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the rows come from, as far as they do not say it.
+
+    command: what printed the page.
+    settings: those that the rows may be of.
+    data: by name, what is here.
+    not_run: settings that cannot be run here, and why.
+    """
 
     command: str
-    left_out: Mapping[str, Mapping[str, int]]
+    settings: Sequence[Setting]
+    data: Mapping[str, Examples]
     not_run: Mapping[str, str]
 
 
-def page(curves: Sequence[Curves], cold: Sequence[Curves], summary: Summary) -> str:
-    """Return the page as Markdown."""
-    lines = [*_head(curves, cold, summary)]
+def page(
+    curves: Sequence[Curves], cold: Sequence[Curves], unfinished: Sequence[str], origin: Origin
+) -> str:
+    """Return the page as Markdown; unfinished: settings with too few rows to compare."""
+    known = {setting.name: setting for setting in origin.settings}
+    names = [found.setting for found in (*curves, *cold)]
+    shown = [known[name] for name in names if name in known]
+    lines = [*_head(origin), *_networks(shown), "", *_data(shown, origin)]
+    lines += _absent({*names, *unfinished}, unfinished, origin)
+    lines += [""]
     if curves:
-        lines += [*_short(curves), *_matrices(curves), *_seconds(curves)]
+        lines += [*in_short(curves), *_matrices(curves), *_seconds(curves)]
         for found in curves:
-            lines += _section(found)
+            lines += _section(found, known.get(found.setting))
     if cold:
         lines += _cold(cold)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _head(curves: Sequence[Curves], cold: Sequence[Curves], summary: Summary) -> Iterator[str]:
+def _head(origin: Origin) -> Iterator[str]:
     yield "# Does it save labels? Learning curves"
     yield ""
-    yield f"Written by `{summary.command}`; the rows are in `rows.csv`."
+    yield f"Written by `{origin.command}`; the rows are in `rows.csv`."
     yield (
         "The paper's protocol: the same random first labels and the same test images for every "
         "strategy of a seed; train until 99 % training accuracy, measure, select, reveal. "
-        "Accuracies are means over the rounds after the first labels. Intervals are 95 %, paired "
-        "over seeds; *wins*, *ties* and *loses* say whether they exclude zero. With this many "
-        "comparisons about one in twenty excludes zero by chance."
+        "Accuracies are means over the rounds after the first labels."
+    )
+    yield (
+        "Intervals are 95 %, paired over seeds: they hold for other pools, first labels and "
+        "trainings, and for these test images, which all seeds share. *Wins* and *loses* say that "
+        "they exclude zero, *ties* that they do not, which does not show that there is no "
+        "difference. They are not corrected for the number of comparisons: of equals about one "
+        "in twenty excludes zero by chance."
+    )
+    yield (
+        "*Labels for* an accuracy are those with which the mean curve first reaches it, between "
+        "rounds by a straight line, as a share of random's; 100 % also where the first labels, "
+        "which all share, are enough."
     )
     yield (
         "Selection sees standardized embeddings, as the backend's rounds do; epsilon starts at "
         f"{EPSILON:g} and rises in steps of 0.2 until there are more candidates than labels to "
-        f"give. A ViT's head trains for at most {EPOCHS} epochs, an MLP for {MLP_EPOCHS}. `auto` "
+        f"give. A ViT trains for at most {EPOCHS} epochs, an MLP for {MLP_EPOCHS}. `auto` "
         "covers the pool below five labels a class on average; from five on it is `alfa-mix`."
     )
-    yield (
-        "CIFAR-10 stands for 6,000 + 2,000 of its images (`FOLDER/cifar10/train` and `/test`), "
-        "Fashion-MNIST for all of them; each seed draws a pool of its own."
-    )
-    yield (
-        "The bundled ViT is small and was pre-trained on Fashion-MNIST's training images without "
-        "labels; it has never seen digits. The ViT-S has DINOv2's shape, but weights that their "
-        "owner fine-tuned for saliency: far weaker than DINO's, and not to be taken for them."
-    )
-    for setting, reason in summary.not_run.items():
-        yield f"- not run: {setting}: {reason}"
-    for data, reasons in summary.left_out.items():
-        for reason, count in reasons.items():
-            yield f"- left out of {data}: {count} x {reason}"
-    yield ""
 
 
-def _short(curves: Sequence[Curves]) -> Iterator[str]:
-    yield "## In short"
-    yield ""
-    for strategy in (ALFA, AUTO):
-        yield f"- {_against(curves, strategy, RANDOM)}"
-    yield f"- {_against(curves, AUTO, ALFA)}"
-    baselines = cells(curves, ALFA, PAPER_BASELINES)
-    yield (
-        f"- `{ALFA}` against the paper's eight baselines, by setting, baseline and round: "
-        f"significantly beaten in {baselines.lost} of {baselines.total} cells "
-        f"({_percent(baselines.lost, baselines.total)}; goal: at most 1 %), ahead in "
-        f"{baselines.won} ({_percent(baselines.won, baselines.total)})."
-    )
-    everything = list(dict.fromkeys(name for found in curves for name in found.accuracy))
-    for strategy in (AUTO, ALFA):
-        counts = cells(curves, strategy, everything)
-        yield (
-            f"- `{strategy}` against everything in the registry: significantly beaten in "
-            f"{counts.lost} of {counts.total} cells ({_percent(counts.lost, counts.total)}"
-            f"{'; goal: none' if strategy == AUTO else ''}), ahead in {counts.won} "
-            f"({_percent(counts.won, counts.total)})."
-        )
-    yield f"- `{AUTO}` is beaten over a whole setting (mean accuracy) by: {_beaten(curves, AUTO)}."
-    yield f"- `{ALFA}` by: {_beaten(curves, ALFA)}."
-    yield ""
+def _networks(settings: Sequence[Setting]) -> Iterator[str]:
+    """Yield what is to be known of the pre-trained weights."""
+    used = {setting.backbone for setting in settings if setting.network.startswith(VITS)}
+    yield from (text for backbone, text in BACKBONES.items() if backbone in used)
 
 
-def _against(curves: Sequence[Curves], strategy: str, opponent: str) -> str:
-    found = counted(curves, strategy, opponent)
-    total = len(curves)
-    text = (
-        f"`{strategy}` against `{opponent}`: wins in {len(found['wins'])} of {total} settings, "
-        f"ties in {len(found['ties'])}, loses in {len(found['loses'])}"
-    )
-    losses = "; ".join(found["loses"])
-    return text + (f" ({losses})." if losses else ".")
+def _data(settings: Sequence[Setting], origin: Origin) -> Iterator[str]:
+    for name in dict.fromkeys(setting.data for setting in settings):
+        if found := origin.data.get(name):
+            short = Path(name).name
+            yield f"- {short}: {found.train:,} to draw pools from, {found.test:,} to test on"
+            for reason, count in found.left_out.items():
+                yield f"- left out of {short}: {count} x {reason}"
 
 
-def _beaten(curves: Sequence[Curves], strategy: str) -> str:
-    opponents = dict.fromkeys(name for found in curves for name in found.accuracy)
-    parts = []
-    for opponent in opponents:
-        with_both = [found for found in curves if opponent in found.accuracy]
-        lost = counted(with_both, strategy, opponent)["loses"]
-        if lost:
-            parts.append(f"{opponent} ({'; '.join(lost)})")
-    return ", ".join(parts) or "nothing"
+def _absent(with_rows: Collection[str], unfinished: Sequence[str], origin: Origin) -> Iterator[str]:
+    for setting, reason in origin.not_run.items():
+        if setting not in with_rows:
+            yield f"- not run: {setting}: {reason}"
+    for setting in unfinished:
+        yield f"- unfinished: {setting}: needed are two seeds that random and all others have"
 
 
 def _matrices(curves: Sequence[Curves]) -> Iterator[str]:
+    if len(shared_strategies(curves)) < 2:
+        return
     yield "## Who beats whom"
     yield ""
     yield (
@@ -144,11 +139,12 @@ def _matrices(curves: Sequence[Curves]) -> Iterator[str]:
     yield f"![penalty matrix, the authors' test]({AUTHORS_PENALTIES}.png)"
     yield ""
     ours, theirs = (cells(curves, ALFA, PAPER_BASELINES, test) for test in (OURS, AUTHORS))
-    yield (
-        f"`{ALFA}` is beaten by the eight baselines in {_percent(ours.lost, ours.total)} of the "
-        f"cells by the first test, in {_percent(theirs.lost, theirs.total)} by the second."
-    )
-    yield ""
+    if ours.total:
+        yield (
+            f"`{ALFA}` is beaten by the eight baselines in {percent(ours.lost, ours.total)} of the "
+            f"cells by the first test, in {percent(theirs.lost, theirs.total)} by the second."
+        )
+        yield ""
 
 
 def _seconds(curves: Sequence[Curves]) -> Iterator[str]:
@@ -168,11 +164,12 @@ def _seconds(curves: Sequence[Curves]) -> Iterator[str]:
     yield ""
 
 
-def _section(found: Curves) -> Iterator[str]:
+def _section(found: Curves, setting: Setting | None) -> Iterator[str]:
     yield f"## {found.setting}"
     yield ""
     counts = f"{found.n_labeled[0]} to {found.n_labeled[-1]} labels"
-    yield f"{found.seeds} seeds, {counts}, {len(found.n_labeled) - 1} rounds of selection."
+    drawn = "" if setting is None else _drawn(setting)
+    yield f"{found.seeds} seeds, {counts}, {len(found.n_labeled) - 1} rounds of selection{drawn}."
     yield ""
     yield f"![{found.setting}]({file_name(found.setting)}.png)"
     yield ""
@@ -182,6 +179,12 @@ def _section(found: Curves) -> Iterator[str]:
     for verdict in verdicts(found):
         yield _row(verdict)
     yield ""
+
+
+def _drawn(setting: Setting) -> str:
+    pool = f"drawn {setting.pool:,} anew for each seed" if setting.pool else "all there is"
+    test = f"{setting.test:,}, drawn once" if setting.test else "all there is"
+    return f"; the pool: {pool}; the test: {test}"
 
 
 def _row(verdict: Verdict) -> str:
@@ -198,19 +201,27 @@ def _cold(cold: Sequence[Curves]) -> Iterator[str]:
     yield "## The first batch"
     yield ""
     yield (
-        "Nothing is labeled yet; accuracy in % after training on the first batch alone. This is "
-        "what `ALFAMIX_COLD_START` decides."
+        "Nothing is labeled yet; accuracy in % after training on the first batch alone, in "
+        "brackets its paired gain over random, in bold the highest. This is what "
+        "`ALFAMIX_COLD_START` decides."
     )
     yield ""
-    names = [name for name in LABEL_FREE if name in cold[0].accuracy]
+    names = [name for name in LABEL_FREE if any(name in found.accuracy for found in cold)]
     yield "| setting | " + " | ".join(names) + " |"
     yield "| --- |" + " --- |" * len(names)
     for found in cold:
-        means = [100 * found.mean(name) for name in names]
-        texts = [f"**{m:.1f}**" if m == max(means) else f"{m:.1f}" for m in means]
-        yield f"| {found.setting.removeprefix('first batch: ')} | " + " | ".join(texts) + " |"
+        cells = " | ".join(_first_batch(found, name) for name in names)
+        yield f"| {found.setting.removeprefix('first batch: ')} | {cells} |"
     yield ""
 
 
-def _percent(part: int, total: int) -> str:
-    return f"{100 * part / max(1, total):.1f} %"
+def _first_batch(found: Curves, strategy: str) -> str:
+    if strategy not in found.accuracy:
+        return ""
+    mean = found.mean(strategy)
+    best = max(found.mean(name) for name in found.accuracy)
+    text = f"**{100 * mean:.1f}**" if mean == best else f"{100 * mean:.1f}"
+    if strategy == RANDOM:
+        return text
+    more = gain(found, strategy, RANDOM)
+    return f"{text} ({100 * more.mean:+.1f} ± {100 * (more.high - more.mean):.1f})"

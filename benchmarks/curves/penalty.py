@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from benchmarks.curves.tables import Curves
+from backend.acquisition import strategy_names
+from benchmarks.curves.tables import Curves, with_all
 
 P_VALUE = 0.05
 AUTHORS_T = 2.776
@@ -63,13 +64,21 @@ class Penalties:
         return self.matrix.sum(axis=0) / others
 
 
+def shared_strategies(curves: Sequence[Curves]) -> list[str]:
+    """Return the strategies that all settings have, in the registry's order."""
+    if not curves:
+        return []
+    shared = set.intersection(*(set(found.accuracy) for found in curves))
+    return [name for name in strategy_names() if name in shared]
+
+
 def penalties(
     curves: Sequence[Curves], strategies: Sequence[str], test: PairedTest = OURS
 ) -> Penalties:
     """Return the matrix over all settings that have all the strategies."""
     size = len(strategies)
     matrix = np.zeros((size, size))
-    complete = [found for found in curves if set(strategies) <= set(found.accuracy)]
+    complete = with_all(curves, *strategies)
     for found in complete:
         for i, winner in enumerate(strategies):
             for j, loser in enumerate(strategies):
@@ -93,11 +102,10 @@ def cells(
 ) -> Cells:
     """Return how often `strategy` is significantly above and below `opponents`."""
     won = lost = total = 0
-    for found in curves:
-        mine = found.compared(strategy)
-        for opponent in opponents:
-            if opponent in found.accuracy and opponent != strategy:
-                theirs = found.compared(opponent)
+    for opponent in opponents:
+        if opponent != strategy:
+            for found in with_all(curves, strategy, opponent):
+                mine, theirs = found.compared(strategy), found.compared(opponent)
                 won += int(test.beats(mine, theirs).sum())
                 lost += int(test.beats(theirs, mine).sum())
                 total += mine.shape[1]

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from backend.replay import interval
 from benchmarks.curves.penalty import Penalties
@@ -31,13 +30,14 @@ HASH_SALT = "learning-curves"  # equal pictures, equal files
 
 
 def file_name(setting: str) -> str:
-    """Return the setting's name as a file's name, without suffix."""
-    return re.sub(r"[^a-z0-9]+", "-", setting.lower()).strip("-")
+    """Return the setting's name as a file's name, without suffix; letters of any script stay."""
+    return re.sub(r"\W+", "-", setting.lower()).strip("-")
 
 
 def draw_curves(curves: Curves, folder: Path) -> str:
     """Draw accuracy against labels with 95 % bands; return the files' name without suffix."""
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
     for strategy, accuracy in curves.accuracy.items():
         if strategy not in SHOWN:
             axes.plot(curves.n_labeled, 100 * accuracy.mean(axis=0), color="#d0d0d0", lw=0.8)
@@ -45,7 +45,8 @@ def draw_curves(curves: Curves, folder: Path) -> str:
         if strategy in curves.accuracy:
             _banded(axes, curves, strategy, color)
     axes.plot([], [], color="#d0d0d0", lw=0.8, label="all others")
-    axes.set_title(f"{curves.setting}\n{curves.seeds} seeds, 95 % intervals", fontsize=10)
+    title = f"{curves.setting}\n{curves.seeds} seeds, 95 % intervals"
+    axes.set_title(title, fontsize=10, parse_math=False)
     axes.set_xlabel("labels")
     axes.set_ylabel("test accuracy, %")
     axes.grid(alpha=0.3)
@@ -53,7 +54,7 @@ def draw_curves(curves: Curves, folder: Path) -> str:
     return _save(figure, folder, file_name(curves.setting))
 
 
-def _banded(axes, curves: Curves, strategy: str, color: str) -> None:
+def _banded(axes: Axes, curves: Curves, strategy: str, color: str) -> None:
     accuracy = 100 * curves.accuracy[strategy]
     bands = [interval(column) for column in accuracy.T]
     labels = curves.n_labeled
@@ -66,9 +67,9 @@ def _banded(axes, curves: Curves, strategy: str, color: str) -> None:
 def draw_penalties(found: Penalties, title: str, folder: Path, name: str) -> str:
     """Draw the matrix with the mean of each column below it; return the files' name."""
     size = len(found.strategies)
-    figure, axes = pyplot.subplots(
-        figsize=(0.42 * size + 2.2, 0.42 * size + 2.2), layout="constrained"
-    )
+    side = 0.42 * size + 2.2
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
     axes.imshow(found.matrix, cmap="Reds", vmin=0, vmax=max(1.0, found.matrix.max()))
     for i in range(size):
         for j in range(size):
@@ -85,17 +86,16 @@ def draw_penalties(found: Penalties, title: str, folder: Path, name: str) -> str
     return _save(figure, folder, name)
 
 
-def _write(axes, column: int, row: int, value: float, largest: float) -> None:
+def _write(axes: Axes, column: int, row: int, value: float, largest: float) -> None:
     color = "white" if value > 0.6 * largest else "black"
     axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=6.5, color=color)
 
 
-def _save(figure, folder: Path, name: str) -> str:
+def _save(figure: Figure, folder: Path, name: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context({"svg.hashsalt": HASH_SALT}):
         figure.savefig(folder / f"{name}.png", dpi=110)
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-    pyplot.close(figure)
     return name
 
 

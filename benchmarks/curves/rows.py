@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -56,15 +57,14 @@ def _parsed(path: Path, number: int, line: Sequence[str]) -> Row:
 def append_rows(path: Path, rows: Iterable[Row]) -> None:
     """Add the rows of one run in one write, so that a stopped run leaves whole runs only."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    is_new = not path.exists()
-    lines = [COLUMNS] if is_new else []
-    lines += [
-        tuple(f"{value:.5g}" if isinstance(value, float) else str(value) for value in astuple(row))
-        for row in rows
-    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if not path.exists():
+        writer.writerow(COLUMNS)
+    writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
     with path.open("a", newline="", encoding="utf-8") as file:
-        file.write("".join(_line(line) for line in lines))
+        file.write(text.getvalue())
 
 
-def _line(values: Sequence[str]) -> str:
-    return ",".join(f'"{value}"' if "," in value else value for value in values) + "\n"
+def _cell(value: object) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -11,17 +11,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.curves.data import DataError
 from benchmarks.curves.rows import Row
+
+RANDOM = "random"  # what all others are compared with
 
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """One setting's results. select_s: median seconds of a selection, by strategy."""
+    """One setting's results, random's among them.
+
+    select_s: median seconds of a selection, by strategy.
+    is_cold: nothing was labeled before the first choice: the strategies share no round.
+    """
 
     setting: str
     n_labeled: np.ndarray  # (R,)
     accuracy: Mapping[str, np.ndarray]  # strategy -> (S, R)
     select_s: Mapping[str, float]
+    is_cold: bool = False
 
     @property
     def seeds(self) -> int:
@@ -35,40 +43,82 @@ class Curves:
     def compared(self, strategy: str) -> np.ndarray:
         """Return (S, R'): without the first labels' round, which all strategies share."""
         accuracy = self.accuracy[strategy]
-        return accuracy[:, 1:] if accuracy.shape[1] > 1 else accuracy
+        return accuracy if self.is_cold else accuracy[:, 1:]
+
+
+Runs = Mapping[tuple[str, int], Sequence[Row]]  # (strategy, seed) -> its rows, by round
 
 
 def curves_of(rows: Sequence[Row]) -> list[Curves]:
-    """Return the settings in the file's order; a setting without a common seed is left out."""
-    by_setting: dict[str, dict[tuple[str, int], list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        by_setting[row.setting][row.strategy, row.seed].append(row)
-    found = (_curves(setting, runs) for setting, runs in by_setting.items())
-    return [curves for curves in found if curves is not None]
+    """Return the settings in the file's order, without those that `unfinished` names.
+
+    DataError: a run's rounds are not those of the others; says which.
+    """
+    return [
+        _curves(setting, runs)
+        for setting, runs in _runs_by_setting(rows).items()
+        if _is_comparable(runs)
+    ]
 
 
-def _curves(setting: str, runs: Mapping[tuple[str, int], Sequence[Row]]) -> Curves | None:
-    strategies = list(dict.fromkeys(strategy for strategy, _seed in runs))
-    seeds = [{seed for strategy, seed in runs if strategy == wanted} for wanted in strategies]
-    common = sorted(set.intersection(*seeds))
-    if len(common) < 2:
-        return None
-    first = sorted(runs[strategies[0], common[0]], key=lambda row: row.round)
+def unfinished(rows: Sequence[Row]) -> list[str]:
+    """Return the settings without random, or without two seeds that all strategies finished."""
+    return [name for name, runs in _runs_by_setting(rows).items() if not _is_comparable(runs)]
+
+
+def with_all(curves: Sequence[Curves], *strategies: str) -> list[Curves]:
+    """Return the settings in which all of `strategies` were run."""
+    return [found for found in curves if set(strategies) <= set(found.accuracy)]
+
+
+def _runs_by_setting(rows: Sequence[Row]) -> dict[str, Runs]:
+    found: dict[str, dict[tuple[str, int], list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in sorted(rows, key=lambda row: row.round):
+        found[row.setting][row.strategy, row.seed].append(row)
+    return {setting: found[setting] for setting in dict.fromkeys(row.setting for row in rows)}
+
+
+def _is_comparable(runs: Runs) -> bool:
+    return RANDOM in _strategies(runs) and len(_common_seeds(runs)) > 1
+
+
+def _strategies(runs: Runs) -> list[str]:
+    return list(dict.fromkeys(strategy for strategy, _seed in runs))
+
+
+def _common_seeds(runs: Runs) -> list[int]:
+    seeds = [{seed for name, seed in runs if name == wanted} for wanted in _strategies(runs)]
+    return sorted(set.intersection(*seeds))
+
+
+def _curves(setting: str, runs: Runs) -> Curves:
+    strategies, seeds = _strategies(runs), _common_seeds(runs)
+    first = runs[RANDOM, seeds[0]]
+    counts = [row.n_labeled for row in first]
+    for (strategy, seed), run in runs.items():
+        _check_rounds(setting, strategy, seed, [row.n_labeled for row in run], counts)
     accuracy = {
-        strategy: np.array(
-            [
-                [row.accuracy for row in sorted(runs[strategy, seed], key=lambda row: row.round)]
-                for seed in common
-            ]
-        )
-        for strategy in strategies
+        name: np.array([[row.accuracy for row in runs[name, seed]] for seed in seeds])
+        for name in strategies
     }
     seconds = {
-        strategy: float(
-            np.median(
-                [row.select_s for seed in common for row in runs[strategy, seed] if row.select_s]
-            )
+        name: float(
+            np.median([row.select_s for seed in seeds for row in runs[name, seed] if row.round])
         )
-        for strategy in strategies
+        for name in strategies
     }
-    return Curves(setting, np.array([row.n_labeled for row in first]), accuracy, seconds)
+    return Curves(setting, np.array(counts), accuracy, seconds, is_cold=first[0].round > 0)
+
+
+def _check_rounds(
+    setting: str, strategy: str, seed: int, found: Sequence[int], needed: Sequence[int]
+) -> None:
+    if found != needed:
+        raise DataError(
+            f"{setting}: {strategy} with seed {seed} has rows at {_listed(found)} labels, random "
+            f"at {_listed(needed)}; remove the wrong run's rows, and it is computed again"
+        )
+
+
+def _listed(counts: Sequence[int]) -> str:
+    return ", ".join(map(str, counts))

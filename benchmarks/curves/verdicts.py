@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from backend.replay import Interval, interval, labels_needed
-from benchmarks.curves.tables import Curves
+from benchmarks.curves.tables import RANDOM, Curves, with_all
 
-RANDOM = "random"
 PAPER_BASELINES = (
     "random",
     "entropy",
@@ -46,13 +43,11 @@ class Verdict:
     @property
     def word(self) -> str:
         """Return wins, ties or loses against random, by the 95 % interval of the gain."""
-        if self.gain.has_zero:
-            return "ties"
-        return "wins" if self.gain.mean > 0 else "loses"
+        return _word(self.gain)
 
 
 def verdicts(curves: Curves) -> list[Verdict]:
-    """Return the strategies of a setting, best mean accuracy first; random must be among them."""
+    """Return the strategies of a setting, best mean accuracy first."""
     found = [_verdict(curves, strategy) for strategy in curves.accuracy]
     return sorted(found, key=lambda verdict: -verdict.mean)
 
@@ -63,30 +58,37 @@ def gain(curves: Curves, strategy: str, opponent: str) -> Interval:
     return interval(mine - theirs)
 
 
+def label_share(curves: Curves, strategy: str, share: float) -> float | None:
+    """Return the labels for `share` of the accuracy random ends with, as a share of random's.
+
+    Of the mean curves. None: never within the rounds. 1 also where the first labels, which all
+    strategies have in common, are enough.
+    """
+    mine, randoms = (curves.accuracy[name].mean(axis=0) for name in (strategy, RANDOM))
+    target = share * randoms[-1]
+    needed = labels_needed(curves.n_labeled, mine, target)
+    return None if needed is None else needed / labels_needed(curves.n_labeled, randoms, target)
+
+
 def _verdict(curves: Curves, strategy: str) -> Verdict:
-    mean_curve = curves.accuracy[strategy].mean(axis=0)
     return Verdict(
         strategy,
         curves.mean(strategy),
-        float(mean_curve[-1]),
+        float(curves.accuracy[strategy][:, -1].mean()),
         gain(curves, strategy, RANDOM),
-        tuple(_label_share(curves, mean_curve, share) for share in TARGET_SHARES),
+        tuple(label_share(curves, strategy, share) for share in TARGET_SHARES),
     )
 
 
-def _label_share(curves: Curves, mean_curve: np.ndarray, share: float) -> float | None:
-    random_curve = curves.accuracy[RANDOM].mean(axis=0)
-    target = share * random_curve[-1]
-    needed = labels_needed(curves.n_labeled, mean_curve, target)
-    randoms = labels_needed(curves.n_labeled, random_curve, target)
-    return None if needed is None else needed / randoms
-
-
 def counted(curves: Sequence[Curves], strategy: str, opponent: str) -> dict[str, list[str]]:
-    """Return the settings in which `strategy` wins, ties and loses against `opponent`."""
+    """Return the settings, of those with both, in which `strategy` wins, ties and loses."""
     found: dict[str, list[str]] = {"wins": [], "ties": [], "loses": []}
-    for one in curves:
-        difference = gain(one, strategy, opponent)
-        word = "ties" if difference.has_zero else "wins" if difference.mean > 0 else "loses"
-        found[word].append(one.setting)
+    for one in with_all(curves, strategy, opponent):
+        found[_word(gain(one, strategy, opponent))].append(one.setting)
     return found
+
+
+def _word(difference: Interval) -> str:
+    if difference.has_zero:
+        return "ties"
+    return "wins" if difference.mean > 0 else "loses"

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.curves.data import DataError
 from benchmarks.curves.penalty import AUTHORS, OURS, cells, penalties
 from benchmarks.curves.rows import Row
-from benchmarks.curves.tables import Curves, curves_of
+from benchmarks.curves.tables import Curves, curves_of, unfinished
 from benchmarks.curves.verdicts import counted, verdicts
 
 
@@ -63,6 +64,36 @@ def test_curves_keep_seeds_that_all_strategies_finished():
     np.testing.assert_allclose(found.accuracy["random"], [[0, 1], [0.1, 1.1]])
     assert found.select_s == {"random": 0.5, "badge": 0.5}
     assert curves_of(rows[:2]) == []
+    assert unfinished(rows[:2]) == ["s"]
+    assert unfinished(rows) == []
+
+
+def test_curves_are_unfinished_when_random_is_missing():
+    rows = [
+        Row("s", "badge", seed, number, 10, 0.5, 1.0, 0.5) for seed in (0, 1) for number in (0, 1)
+    ]
+    assert curves_of(rows) == []
+    assert unfinished(rows) == ["s"]
+
+
+def test_cold_curves_keep_their_first_round_when_nothing_was_labeled_before():
+    rows = [Row("s", "random", seed, 1, 10, 0.1 * seed, 1.0, 0.5) for seed in (1, 3)]
+    (found,) = curves_of(rows)
+    assert found.is_cold
+    assert found.mean("random") == pytest.approx(0.2)
+
+
+def test_curves_name_the_run_when_its_rounds_are_not_the_others():
+    rows = [
+        Row("s", name, seed, number, 10 + number, 0.5, 1.0, 0.5)
+        for name in ("random", "badge")
+        for seed in range(2)
+        for number in range(3)
+    ]
+    with pytest.raises(
+        DataError, match="s: badge with seed 1 has rows at 10, 11 labels, random at "
+    ):
+        curves_of(rows[:-1])
 
 
 def test_verdicts_say_wins_and_half_the_labels_when_a_strategy_is_twice_as_fast():

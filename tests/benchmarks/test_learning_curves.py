@@ -7,7 +7,7 @@ from benchmarks.curves.data import DataError
 from benchmarks.curves.rows import Row, append_rows, read_rows
 from benchmarks.curves.runs import missing
 from benchmarks.curves.settings import EVIDENCE, Setting
-from benchmarks.learning_curves import main
+from benchmarks.learning_curves import _own, _parser, main
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def table(tmp_path):
 def run(table, *more):
     own = ["--data-set", f"{table}:kind", "--network", "mlp", "--initialization", "random"]
     sizes = ["--per-class", "2", "--rounds", "3", "--seeds", "2", "--jobs", "1"]
-    strategies = ["--strategies", "random", "alfa-mix", "auto", "margin"]
+    strategies = ["--strategies", "alfa-mix", "auto", "margin"]
     out = ["--out", str(table.parent / "out"), "--features", str(table.parent / "features")]
     return main([*own, *sizes, *strategies, *out, *more])
 
@@ -34,7 +34,8 @@ def test_command_writes_rows_pictures_and_page_and_goes_on_where_it_was(table, c
     assert run(table) == 0
     out = table.parent / "out"
     rows = read_rows(out / "rows.csv")
-    assert len(rows) == 4 * 2 * 4  # strategies x seeds x (first labels and three rounds)
+    # strategies, with random, x seeds x (first labels and three rounds)
+    assert len(rows) == 4 * 2 * 4
     assert sorted({row.n_labeled for row in rows}) == [4, 8, 12, 16]
     first = {(row.seed, row.accuracy) for row in rows if row.round == 0}
     assert len(first) == 2, "all strategies of a seed share the first labels"
@@ -51,6 +52,25 @@ def test_command_writes_rows_pictures_and_page_and_goes_on_where_it_was(table, c
     assert "1 runs to do" in capsys.readouterr().out
     again = read_rows(out / "rows.csv")[-4:]
     assert [row.accuracy for row in again] == [row.accuracy for row in lost]
+    # The rows are drawn also where their data are gone.
+    table.unlink()
+    (out / "README.md").unlink()
+    assert run(table, "--no-runs") == 0
+    assert "not run" not in (out / "README.md").read_text()
+
+
+def test_settings_of_ones_own_have_a_name_each_when_anything_differs():
+    base = ["--data-set", "digits", "--network", "mlp", "--initialization", "random"]
+    others = [
+        ["--initialization", "continued"],
+        ["--rounds", "3"],
+        ["--per-class", "1"],
+        ["--network", "head", "--initialization", "pretrained"],
+        ["--image-px", "56"],
+        ["--backbone", "vit_small_patch16_224"],
+    ]
+    named = [_own(_parser().parse_args([*base, *other])).name for other in ([], *others)]
+    assert len(set(named)) == len(named)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +85,15 @@ def test_command_writes_rows_pictures_and_page_and_goes_on_where_it_was(table, c
         (
             ["--data-set", "digits", "--network", "head", "--initialization", "random"],
             "needed is pretrained",
+        ),
+        (
+            [
+                "--data-set=breast-cancer",
+                "--network=mlp",
+                "--initialization=random",
+                "--per-class=25",
+            ],
+            "450 labels are to be given in the end, 50 a round; found is a pool of 398",
         ),
         (["--data-set", "digits", "--backbone", "vit_small_patch16_224"], "needed is --weights"),
     ],
@@ -83,6 +112,9 @@ def test_rows_are_refused_when_the_file_is_another(tmp_path):
     path.unlink()
     append_rows(path, [Row("one, two", "badge", 0, 1, 2, 0.5, 1.0, 0.25)])
     assert read_rows(path) == [Row("one, two", "badge", 0, 1, 2, 0.5, 1.0, 0.25)]
+    quoted = [Row('my "set", head', "badge", 0, 1, 2, 0.5, 1.0, 0.25)]
+    append_rows(path, quoted)
+    assert read_rows(path)[1:] == quoted
     path.write_text(path.read_text().replace("0.5", "half"))
     with pytest.raises(DataError, match="line 2 cannot be read"):
         read_rows(path)

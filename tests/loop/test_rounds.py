@@ -64,6 +64,20 @@ def test_project_needs_no_work_when_it_was_reconciled_and_nothing_happened(inlin
     assert (state.changed, state.seen) == (changed, changed)
 
 
+def test_project_is_noted_as_changed_when_an_annotation_is_submitted(
+    inline, colored_project, annotator
+):
+    # By the webhook that was put right, which names the project in a header only.
+    project_id, _ = colored_project(6)
+    key = inline.connect(project_id)
+    inline.reconcile(project_id)
+    inline.reconcile(project_id)
+    before = inline.journal.project(key)
+    assert before.changed == before.seen
+    annotator(project_id).label_next()
+    assert inline.journal.project(key).changed == before.changed + 1
+
+
 @pytest.mark.parametrize("step", ["save_snapshot", "_next_number"])
 def test_new_tasks_are_not_forgotten_when_killed_before_their_round_is_open(
     label_studio, inline, colored_project, annotator, monkeypatch, step
