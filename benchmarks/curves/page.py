@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.curves.bench import EPOCHS, EPSILON, MLP_EPOCHS
-from benchmarks.curves.in_short import ALFA, AUTO, in_short, percent
+from benchmarks.curves.in_short import ALFA, AUTO, in_short, percent, whole_percent
 from benchmarks.curves.penalty import AUTHORS, OURS, cells, shared_strategies
 from benchmarks.curves.pictures import file_name
 from benchmarks.curves.settings import LABEL_FREE, Setting
@@ -80,11 +80,11 @@ def _head(origin: Origin) -> Iterator[str]:
         "Accuracies are means over the rounds after the first labels."
     )
     yield (
-        "Intervals are 95 %, paired over seeds: they hold for other pools, first labels and "
-        "trainings, and for these test images, which all seeds share. *Wins* and *loses* say that "
-        "they exclude zero, *ties* that they do not, which does not show that there is no "
-        "difference. They are not corrected for the number of comparisons: of equals about one "
-        "in twenty excludes zero by chance."
+        "Intervals are 95 %, paired over seeds: they hold for other draws of the pool, where one "
+        "is drawn, of first labels and of trainings, but for these test images, which all seeds "
+        "share. *Wins* and *loses* say that they exclude zero, *ties* that they do not, which does "
+        "not show that there is no difference. They are not corrected for the number of "
+        "comparisons: of equals about one in twenty excludes zero by chance."
     )
     yield (
         "*Labels for* an accuracy are those with which the mean curve first reaches it, between "
@@ -92,10 +92,11 @@ def _head(origin: Origin) -> Iterator[str]:
         "which all share, are enough."
     )
     yield (
-        "Selection sees standardized embeddings, as the backend's rounds do; epsilon starts at "
-        f"{EPSILON:g} and rises in steps of 0.2 until there are more candidates than labels to "
-        f"give. A ViT trains for at most {EPOCHS} epochs, an MLP for {MLP_EPOCHS}. `auto` "
-        "covers the pool below five labels a class on average; from five on it is `alfa-mix`."
+        "All strategies see standardized embeddings, as in the backend's rounds; most of their "
+        f"papers take them as the network gives them. Epsilon starts at {EPSILON:g} and rises in "
+        "steps of 0.2 until there are more candidates than labels to give. A ViT trains for at "
+        f"most {EPOCHS} epochs, an MLP for {MLP_EPOCHS}. `auto` covers the pool below five labels "
+        "a class on average; from five on it is `alfa-mix`."
     )
 
 
@@ -150,7 +151,11 @@ def _matrices(curves: Sequence[Curves]) -> Iterator[str]:
 def _seconds(curves: Sequence[Curves]) -> Iterator[str]:
     yield "## Seconds of one selection"
     yield ""
-    yield "Medians of a setting's selections, one thread; here the median and the largest of them."
+    yield (
+        "Medians of a setting's selections, one thread, beside other processes; here the median "
+        "and the largest of them. Standardizing the pool, which all do, is in them: random does "
+        "little else."
+    )
     yield ""
     yield "| strategy | median s | largest s |"
     yield "| --- | --- | --- |"
@@ -173,7 +178,9 @@ def _section(found: Curves, setting: Setting | None) -> Iterator[str]:
     yield ""
     yield f"![{found.setting}]({file_name(found.setting)}.png)"
     yield ""
-    shares = " | ".join(f"labels for {share:.0%} of random's last" for share in TARGET_SHARES)
+    shares = " | ".join(
+        f"labels for {whole_percent(share)} of random's last" for share in TARGET_SHARES
+    )
     yield f"| strategy | mean % | last % | gain over random | | {shares} |"
     yield "| --- | --- | --- | --- | --- |" + " --- |" * len(TARGET_SHARES)
     for verdict in verdicts(found):
@@ -190,7 +197,7 @@ def _drawn(setting: Setting) -> str:
 def _row(verdict: Verdict) -> str:
     name = f"**{verdict.strategy}**" if verdict.strategy in (ALFA, AUTO) else verdict.strategy
     accuracy = f"{100 * verdict.mean:.2f} | {100 * verdict.last:.2f}"
-    shares = " | ".join("never" if s is None else f"{s:.0%}" for s in verdict.labels)
+    shares = " | ".join("never" if s is None else whole_percent(s) for s in verdict.labels)
     if verdict.strategy == RANDOM:
         return f"| {name} | {accuracy} | | | {shares} |"
     mean, reach = 100 * verdict.gain.mean, 100 * (verdict.gain.high - verdict.gain.mean)

@@ -1,0 +1,46 @@
+"""What a file of rows says, drawn and written beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.curves.data import DataError
+from benchmarks.curves.page import AUTHORS_PENALTIES, PENALTIES, Origin, page
+from benchmarks.curves.penalty import AUTHORS, OURS, penalties, shared_strategies
+from benchmarks.curves.pictures import draw_all, draw_penalties
+from benchmarks.curves.rows import read_rows
+from benchmarks.curves.tables import Curves, curves_of, unfinished
+
+
+def write_report(out: Path, origin: Origin) -> None:
+    """Write pictures and page of all settings in the file, whichever were run now.
+
+    DataError: the file has no rows, or wrong ones.
+    """
+    rows = read_rows(out / "rows.csv")
+    if not rows:
+        raise DataError(f"{out / 'rows.csv'} has no rows; needed are some to draw")
+    found, left = curves_of(rows), unfinished(rows)
+    warm = [curves for curves in found if not curves.is_cold]
+    cold = [curves for curves in found if curves.is_cold]
+    draw_all(warm, out)
+    _draw_penalties(warm, out)
+    text = page(warm, cold, left, origin)
+    (out / "README.md").write_text(text, encoding="utf-8")
+    print(f"wrote {out / 'README.md'}: {len(warm)} settings, {len(cold)} first batches")
+    for setting in left:
+        print(f"unfinished, not compared: {setting}")
+
+
+def _draw_penalties(curves: Sequence[Curves], out: Path) -> None:
+    common = shared_strategies(curves)
+    if len(common) < 2:
+        return
+    draw_penalties(penalties(curves, common, OURS), "Paired t-test, ddof 1", out, PENALTIES)
+    draw_penalties(
+        penalties(curves, common, AUTHORS),
+        "The authors' test, ddof 0, t > 2.776",
+        out,
+        AUTHORS_PENALTIES,
+    )
