@@ -121,7 +121,8 @@ def _replace_sdk_views(
         """
         body = request.get_json()
         event = str(body.get("action") or "")
-        body.setdefault("project", request.headers.get(PROJECT_HEADER))
+        if PROJECT_HEADER in request.headers:
+            body.setdefault("project", request.headers[PROJECT_HEADER])
         return jsonify(model_class().fit(event, body)), 201
 
     def train() -> tuple[Response, int]:

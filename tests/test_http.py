@@ -91,6 +91,12 @@ def test_webhook_notes_a_change_when_a_header_names_the_project(client, journal)
     assert journal.project(KEY).changed == 1
 
 
+def test_webhook_names_what_is_missing_when_neither_payload_nor_header_names_the_project(client):
+    reply = client.post("/webhook", json={"action": "ANNOTATION_CREATED"})
+    assert reply.status_code == 400
+    assert "(its fields: ['action'])" in reply.json["error"]
+
+
 def test_webhook_notes_the_request_when_training_is_started(client, journal):
     client.post("/webhook", json={"action": "START_TRAINING", "project": PROJECT})
     assert journal.project(KEY).training_requested
