@@ -8,6 +8,7 @@ alone; the running backend may go on.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,6 +38,8 @@ EXIT_INTERRUPTED = 130
 def main(argv: list[str]) -> int:
     """Parse `argv` and run; an error raised on purpose becomes one line and exit code 1."""
     arguments = _parser().parse_args(argv)
+    # Ended from outside it also takes its temporary folder with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run(arguments, Settings.from_environ())
     except AlfaMixError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from backend.__main__ import main
-from backend.backtest import plot
+from backend.backtest import command, plot
 from backend.backtest.results import COLUMNS, Curves
 from backend.label_studio import client, images
 from tests.backtest.conftest import Fetcher, ReadOnlyClient, labeled_task, labeled_tasks
@@ -150,3 +152,15 @@ def test_picture_has_a_curve_a_strategy_and_a_strip_for_each_but_random() -> Non
     assert [text.get_text() for text in axes[0].get_legend().get_texts()] == ["margin", "random"]
     np.testing.assert_allclose(axes[0].lines[0].get_ydata(), [50, 70])
     np.testing.assert_allclose(axes[1].lines[-1].get_ydata(), [25, 35])
+
+
+def test_backtest_is_left_as_by_ctrl_c_when_it_is_terminated(
+    monkeypatch: pytest.MonkeyPatch, tiny_backend: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "run", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        assert main(["backtest", "--project", "7"]) == command.EXIT_INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "stopped" in capsys.readouterr().err
