@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -56,7 +58,7 @@ def execute(runs: Sequence[Run], place: Place, file: Path, jobs: int) -> None:
         warm(setting, place)
     context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(jobs, context, _use_one_thread) as pool,
+        ProcessPoolExecutor(jobs, context, _set_up_process) as pool,
         tqdm(total=len(runs), unit="run", smoothing=0.05, dynamic_ncols=True) as bar,
     ):
         try:
@@ -71,12 +73,19 @@ def execute(runs: Sequence[Run], place: Place, file: Path, jobs: int) -> None:
             raise
 
 
-def _use_one_thread() -> None:
-    """Processes side by side whose libraries each take all cores wait for each other."""
+def _set_up_process() -> None:
+    # Processes side by side whose libraries each take all cores wait for each other.
     torch.set_num_threads(1)
     threadpool_limits(1)
     # Ctrl-C reaches the whole terminal; the parent ends its processes itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed ends nothing: its processes would wait for work for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _results(pool: ProcessPoolExecutor, runs: Sequence[Run], place: Place) -> Iterator[list[Row]]:

@@ -1,5 +1,11 @@
 """The command: runs what is missing, goes on, refuses nonsense by name."""
 
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +14,8 @@ from benchmarks.curves.rows import Row, append_rows, read_rows
 from benchmarks.curves.runs import missing
 from benchmarks.curves.settings import EVIDENCE, Setting
 from benchmarks.learning_curves import _own, _parser, main
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -22,12 +30,15 @@ def table(tmp_path):
     return path
 
 
-def run(table, *more):
+def command_line(table):
     own = ["--data-set", f"{table}:kind", "--network", "mlp", "--initialization", "random"]
-    sizes = ["--per-class", "2", "--rounds", "3", "--seeds", "2", "--jobs", "1"]
     strategies = ["--strategies", "alfa-mix", "auto", "margin"]
     out = ["--out", str(table.parent / "out"), "--features", str(table.parent / "features")]
-    return main([*own, *sizes, *strategies, *out, *more])
+    return [*own, "--per-class", "2", "--jobs", "1", *strategies, *out]
+
+
+def run(table, *more):
+    return main([*command_line(table), "--rounds", "3", "--seeds", "2", *more])
 
 
 def test_command_writes_rows_pictures_and_page_and_goes_on_where_it_was(table, capsys):
@@ -137,3 +148,38 @@ def test_evidence_covers_what_the_paper_varies():
     assert {setting.per_class for setting in EVIDENCE} == {1, 5, 10}
     assert all(setting.seeds >= 5 and setting.rounds >= 8 for setting in EVIDENCE)
     assert len({setting.name for setting in EVIDENCE}) == len(EVIDENCE)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_processes_end_with_the_command_when_it_is_ended_from_outside(table, number):
+    command = [sys.executable, "-m", "benchmarks", "learning-curves", *command_line(table)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: (table.parent / "out" / "rows.csv").exists())
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(number)
+        status = process.wait(60)
+    finally:
+        process.kill()
+    assert status == (130 if number == signal.SIGTERM else -signal.SIGKILL)
+    assert children
+    wait_until(lambda: all(is_gone(child) for child in children))
+    rows = read_rows(table.parent / "out" / "rows.csv")
+    assert len(rows) % 9 == 0, "whole runs of first labels and eight rounds"
+
+
+def wait_until(happened):
+    for _ in range(1200):
+        if happened():
+            return
+        time.sleep(0.1)
+    pytest.fail("waited for two minutes")
+
+
+def is_gone(process_id):
+    """Whether no such process runs; one that ended and nobody waited for counts as gone."""
+    try:
+        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"
