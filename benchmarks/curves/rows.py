@@ -30,11 +30,11 @@ _PARSE = {"setting": str, "strategy": str, "accuracy": float, "train_s": float, 
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a file; none when there is no file.
+    """Return the rows of a file; none when there is no file, or nothing in it.
 
     DataError: the file has other columns, or a row that does not parse; says which.
     """
-    if not path.exists():
+    if _is_new(path):
         return []
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
@@ -59,11 +59,15 @@ def append_rows(path: Path, rows: Iterable[Row]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    if not path.exists():
+    if _is_new(path):
         writer.writerow(COLUMNS)
     writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
     with path.open("a", newline="", encoding="utf-8") as file:
         file.write(text.getvalue())
+
+
+def _is_new(path: Path) -> bool:
+    return not path.exists() or path.stat().st_size == 0
 
 
 def _cell(value: object) -> str:

@@ -131,6 +131,15 @@ def test_rows_are_refused_when_the_file_is_another(tmp_path):
         read_rows(path)
 
 
+def test_rows_begin_with_their_header_when_a_run_was_killed_before_its_first_row(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.touch()
+    assert read_rows(path) == []
+    rows = [Row("one", "badge", 0, 1, 2, 0.5, 1.0, 0.25)]
+    append_rows(path, rows)
+    assert read_rows(path) == rows
+
+
 def test_missing_runs_begin_with_five_seeds_of_every_setting(tmp_path):
     settings = [Setting(name, "digits", "mlp", "random", 1, seeds=6) for name in "st"]
     append_rows(tmp_path / "rows.csv", [Row("s", "random", 0, 0, 10, 0.5, 1.0, 0.0)])
