@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -30,6 +31,7 @@ COLD_START = "maxherding"
 EPOCHS = 60  # of the ViTs, as ALFAMIX_EPOCHS
 MLP_EPOCHS = 500  # a small set takes one step an epoch
 IMAGE_LR, TABULAR_LR = 1e-3, 1e-4
+DIGESTED_IMAGES = 200  # of each part: reading all would take longer than embedding few
 TEST_SEED = 1_000_003
 
 
@@ -68,7 +70,7 @@ def stage(setting: Setting, seed: int, place: Place) -> Stage:
     truth = Truth(data.train.labels[pool], data.test.labels[test], classes)
     budget = setting.per_class * classes
     first = 0 if setting.is_cold else budget
-    make = _vit if setting.network.startswith(("head", "blocks", "full")) else _network
+    make = _vit if setting.is_vit else _network
     learner = make(setting, data, pool, test, place)
     return Stage(learner, truth, Plan(first, budget, setting.rounds))
 
@@ -91,12 +93,13 @@ def check(setting: Setting, place: Place) -> Data:
             f"{', '.join(INITIALIZATIONS)}"
         )
     data = data_of(setting, place)
-    if setting.network.startswith(("head", "blocks", "full")):
+    if setting.is_vit:
         if setting.initialization != "pretrained":
             raise SettingsError(
                 f"{setting.network} starts from pre-trained weights in every round; found "
                 f"initialization {setting.initialization!r}, needed is pretrained"
             )
+        _images(data.train)
         _session(setting, place)
     else:
         _recipe(setting, data).build(2)
@@ -166,7 +169,20 @@ def _opened(
 
 
 def _kept(setting: Setting, place: Place) -> EmbeddingStore:
-    return EmbeddingStore(place.features / setting.data.replace("/", "_"))
+    return EmbeddingStore(place.features / _fingerprint(setting.data, place.data))
+
+
+@lru_cache(maxsize=8)
+def _fingerprint(name: str, root: Path) -> str:
+    """Return a folder's name that other labels or images under the same name would not share."""
+    data = _loaded(name, root)
+    digest = hashlib.blake2b(digest_size=8)
+    for part in (data.train, data.test):
+        images = _images(part)
+        digest.update(part.labels.tobytes())
+        for row in np.unique(np.linspace(0, images.count - 1, DIGESTED_IMAGES).astype(int)):
+            digest.update(images.read(row))
+    return f"{Path(name).name}-{digest.hexdigest()}"
 
 
 def _keys(part: str, rows: np.ndarray) -> list[str]:

@@ -16,12 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.transforms import Normalize
 
 from backend.replay import Fit
 from backend.vision import LinearHead
 
 BATCH = 64
 STOP_ACCURACY = 0.99
+# Of pixels in 0..1: what torchvision's weights expect.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HIDDEN = 256  # the MLP's embedding
 
 
@@ -66,7 +69,8 @@ def torchvision_network(name: str, class_count: int, is_pretrained: bool) -> Cla
     last = "fc" if hasattr(network, "fc") else "classifier"
     width = getattr(network, last).in_features
     setattr(network, last, nn.Identity())
-    return Classifier(network, nn.Linear(width, class_count))
+    body = nn.Sequential(Normalize(IMAGENET_MEAN, IMAGENET_STD), network)
+    return Classifier(body, nn.Linear(width, class_count))
 
 
 class NetworkLearner:

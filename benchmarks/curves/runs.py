@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,10 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from backend.errors import AlfaMixError
 from backend.replay import replay
 from benchmarks.curves.bench import Place, rule, stage, warm
+from benchmarks.curves.data import DataError
 from benchmarks.curves.rows import Row, append_rows, read_rows
 from benchmarks.curves.settings import Setting
 
@@ -89,9 +91,16 @@ def _end_with_parent() -> None:
 
 
 def _results(pool: ProcessPoolExecutor, runs: Sequence[Run], place: Place) -> Iterator[list[Row]]:
-    futures = [pool.submit(run_rows, run, place) for run in runs]
+    """Yield the rows of each run when it ends. DataError: one failed; names it."""
+    futures = {pool.submit(run_rows, run, place): run for run in runs}
     for future in as_completed(futures):
-        yield future.result()
+        try:
+            yield future.result()
+        except (AlfaMixError, BrokenExecutor) as error:
+            run = futures[future]
+            raise DataError(
+                f"{run.setting.name}, {run.strategy}, seed {run.seed} failed: {error}"
+            ) from error
 
 
 def run_rows(run: Run, place: Place) -> list[Row]:

@@ -40,6 +40,11 @@ class Setting:
     is_cold: bool = False
 
     @property
+    def is_vit(self) -> bool:
+        """Whether the network is the backend's own."""
+        return self.network.startswith(("head", "blocks", "full"))
+
+    @property
     def strategies(self) -> tuple[str, ...]:
         """What is compared: the registry, or what of it needs no labels."""
         return LABEL_FREE if self.is_cold else strategy_names()

@@ -93,6 +93,7 @@ def test_settings_of_ones_own_have_a_name_each_when_anything_differs():
         (["--data-set", "nowhere"], "found no 'nowhere'"),
         (["--data-set", "digits", "--network", "lenet"], "network is 'lenet'; needed is mlp"),
         (["--data-set", "breast-cancer", "--network", "resnet18"], "resnet18 needs images"),
+        (["--data-set", "breast-cancer", "--network", "head"], "a ViT needs images"),
         (
             ["--data-set", "digits", "--network", "head", "--initialization", "random"],
             "needed is pretrained",
