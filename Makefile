@@ -30,7 +30,7 @@ demo: $(VENV)/.service $(LABEL_STUDIO_VENV)/.installed ## Label Studio, backend 
 serve: $(VENV)/.service ## the backend alone, for an existing Label Studio (settings: README.md)
 	$(BIN)/python -m backend serve $(ARGS)
 
-evidence: $(VENV)/.dev ## the learning curves of benchmarks/results, about two hours; goes on where it was; ARGS="--data FOLDER --weights FILE"
+evidence: $(VENV)/.dev ## the learning curves of benchmarks/results, hours; goes on where it was; ARGS="--data FOLDER --weights FILE"
 	$(BIN)/python -m benchmarks learning-curves $(ARGS)
 
 lint: $(VENV)/.dev ## check style and format

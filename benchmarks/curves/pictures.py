@@ -25,6 +25,7 @@ SHOWN = {
     "badge": "#9467bd",
     "margin": "#2ca02c",
     "maxherding": "#ff7f0e",
+    "uherding": "#8c564b",
 }
 HASH_SALT = "learning-curves"  # equal pictures, equal files
 
@@ -61,7 +62,9 @@ def _banded(axes: Axes, curves: Curves, strategy: str, color: str) -> None:
     axes.fill_between(
         labels, [b.low for b in bands], [b.high for b in bands], color=color, alpha=0.12
     )
-    axes.plot(labels, accuracy.mean(axis=0), color=color, marker=".", lw=1.6, label=strategy)
+    axes.plot(
+        labels, accuracy.mean(axis=0), color=color, marker=".", lw=1.6, ls=style, label=strategy
+    )
 
 
 def draw_penalties(found: Penalties, title: str, folder: Path, name: str) -> str:
