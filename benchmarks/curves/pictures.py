@@ -62,9 +62,10 @@ def _banded(axes: Axes, curves: Curves, strategy: str, color: str) -> None:
     axes.fill_between(
         labels, [b.low for b in bands], [b.high for b in bands], color=color, alpha=0.12
     )
-    axes.plot(
-        labels, accuracy.mean(axis=0), color=color, marker=".", lw=1.6, ls=style, label=strategy
-    )
+    # Dashed: from five labels a class on `auto` is alfa-mix, and would hide it.
+    style = "--" if strategy == "auto" else "-"
+    mean = accuracy.mean(axis=0)
+    axes.plot(labels, mean, color=color, marker=".", lw=1.6, ls=style, label=strategy)
 
 
 def draw_penalties(found: Penalties, title: str, folder: Path, name: str) -> str:
