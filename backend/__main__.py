@@ -10,9 +10,9 @@ import signal
 import sys
 
 from backend.errors import AlfaMixError, SettingsError, WeightsError
-from backend.logs import start_logging
+from backend.process.logs import start_logging
+from backend.process.startup import lock_worker
 from backend.settings import Settings
-from backend.startup import lock_worker
 
 # Each has a `main(argv) -> int` of its own; imported when it is asked for.
 COMMANDS = {
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     settings = Settings.from_environ()
     start_logging(settings.log_level)
     if arguments.command == "serve":
-        from backend.serve import serve
+        from backend.process.serve import serve
 
         return serve(settings)
     return _work(settings, arguments.nice)
@@ -55,8 +55,8 @@ def _work(settings: Settings, niceness: int) -> int:
 
 
 def _run_worker(settings: Settings) -> int:
-    from backend.serve import EXIT_CONFIG
-    from backend.worker import open_worker
+    from backend.loop.worker import open_worker
+    from backend.process.serve import EXIT_CONFIG
 
     try:
         worker = open_worker(settings)

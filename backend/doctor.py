@@ -12,8 +12,8 @@ from backend.errors import AlfaMixError
 from backend.label_studio import connection
 from backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
 from backend.label_studio.label_config import parse_label_config
+from backend.process.startup import open_session
 from backend.settings import Settings
-from backend.startup import open_session
 
 ADDRESS_HINT = (
     "if Label Studio refuses the backend's URL as a reserved network address, start Label Studio "

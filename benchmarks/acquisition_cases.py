@@ -26,10 +26,10 @@ import torch
 from sklearn.cluster import KMeans
 
 from backend.acquisition import LinearHead, Pool, select
-from backend.acquisition.anchors import class_means
-from backend.acquisition.blocks import blocks, unit_rows
-from backend.acquisition.kmeans import kmeans
-from backend.acquisition.ray import critical_epsilons
+from backend.acquisition.alfa_mix.anchors import class_means
+from backend.acquisition.alfa_mix.closed_form import critical_epsilons
+from backend.acquisition.engines.blocks import blocks, unit_rows
+from backend.acquisition.engines.kmeans import kmeans
 
 LABELS_PER_CLASS = 10
 CHUNK_ROWS = 50_000

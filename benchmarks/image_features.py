@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.acquisition import Standardization
 from backend.pretraining.idx import read_idx_images
-from backend.vision import BackboneSpec, Standardization, VisionConfig, VisionSession
+from backend.vision import BackboneSpec, VisionConfig, VisionSession
 from benchmarks.pretraining import DATA
 
 BATCH = 500

@@ -22,11 +22,11 @@ from pathlib import Path
 
 import torch
 
-from backend.demo.backend_process import ROOT
-from backend.demo.dataset import Dataset, read_dataset, write_digits
-from backend.demo.server import BINARY
 from backend.demo.weights import backbone_settings
 from backend.errors import AlfaMixError
+from backend.harness.backend_process import ROOT
+from backend.harness.dataset import Dataset, read_dataset, write_digits
+from backend.harness.server import BINARY
 from backend.settings import PREFIX, Settings
 from benchmarks.loop_measures import Submitter, answers, embedding_speed, steps, submits
 from benchmarks.loop_stage import LabelingProject, running_site, running_stage

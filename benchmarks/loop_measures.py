@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import torch
 
-from backend.demo.dataset import Dataset
 from backend.errors import DemoError
+from backend.harness.dataset import Dataset
+from backend.process.startup import open_session
 from backend.settings import Settings
-from backend.startup import open_session
-from backend.vision.speed import measure_embedding
+from benchmarks.embedding_speed import measure_embedding
 from benchmarks.loop_stage import LabelingProject, Stage
 from benchmarks.timing import Goal, Report, percentile, seconds_of
 

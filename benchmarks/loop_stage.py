@@ -17,14 +17,14 @@ from typing import Any
 import httpx
 
 from backend.demo import project
-from backend.demo.annotate import Annotator
-from backend.demo.api import Api
-from backend.demo.backend_process import Backend, backend_environment
-from backend.demo.child import free_port
-from backend.demo.dataset import Dataset
 from backend.demo.rounds_report import RESTING_PHASES
-from backend.demo.server import Account, LabelStudioServer
 from backend.errors import DemoError
+from backend.harness.annotate import Annotator
+from backend.harness.api import Api
+from backend.harness.backend_process import Backend, backend_environment
+from backend.harness.child import free_port
+from backend.harness.dataset import Dataset
+from backend.harness.server import Account, LabelStudioServer
 
 LABEL_STUDIO_START_S = 1800.0
 # A round may take long on a busy machine, but not for ever.

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from backend.demo.api import Api
-from backend.demo.people import sign_up
-from backend.demo.server import BINARY, Account, LabelStudioServer
+from backend.harness.api import Api
+from backend.harness.people import sign_up
+from backend.harness.server import BINARY, Account, LabelStudioServer
 
 ROOT = Path(__file__).resolve().parent.parent
 ADMIN = Account("admin@example.com", "alfa-mix-tests", "0123456789abcdef0123456789abcdef01234567")
@@ -63,6 +64,12 @@ class LabelStudio:
         email = f"annotator-{uuid.uuid4().hex}@example.com"
         account = sign_up(self.api, email, "alfa-mix-annotator")
         return account.email, account.password, account.token
+
+
+@pytest.fixture(autouse=True)
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expected values are float32's; whether the processor has bfloat16 must not decide them."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
 
 
 def _chromium() -> str | None:

@@ -29,6 +29,11 @@ class Pool:
     ids: np.ndarray  # (N,) int64 task ids, unique
 
 
+def has_two_classes(labels: np.ndarray) -> bool:
+    """Return whether `(L,)` labels name two classes: with fewer there is nothing to tell apart."""
+    return len(np.unique(labels)) >= 2
+
+
 @dataclass(frozen=True, eq=False)
 class Selection:
     """A ranked batch and the reserve that keeps annotators busy while the next round trains."""

@@ -7,10 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+class LinearWeights(Protocol):
+    """Any linear head: what of it may be rewritten for other coordinates."""
+
+    @property
+    def weight(self) -> np.ndarray:
+        """(K, D)."""
+
+    @property
+    def bias(self) -> np.ndarray:
+        """(K,)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from backend.acquisition import (
-    alfa_mix,
+from backend.acquisition.alfa_mix import strategy as alfa_mix
+from backend.acquisition.contract import Picks, Pool, Selection
+from backend.acquisition.reserve import reserve_of
+from backend.acquisition.strategies import (
     auto,
     badge,
     bald,
@@ -26,8 +28,6 @@ from backend.acquisition import (
     uherding,
     uncertainty,
 )
-from backend.acquisition.contract import Picks, Pool, Selection
-from backend.acquisition.reserve import reserve_of
 from backend.acquisition.validation import check_budget, check_options, check_pool, options_of
 from backend.errors import AcquisitionError
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from backend.acquisition.blocks import blocks, compute_dtype, unit_rows
 from backend.acquisition.contract import Picks, Pool
-from backend.acquisition.distances import Nearest, squared_distances
+from backend.acquisition.engines.blocks import blocks, compute_dtype, unit_rows
+from backend.acquisition.engines.distances import Nearest, squared_distances
 
 
 def reserve_of(pool: Pool, picks: Picks, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from backend.acquisition.blocks import blocks
 from backend.acquisition.contract import Pool
+from backend.acquisition.engines.blocks import blocks
 from backend.acquisition.heads import LinearHead
 from backend.errors import AcquisitionError
 

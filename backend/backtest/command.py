@@ -145,7 +145,7 @@ def _replay(
     from backend.backtest.report import heading, left_out_lines
     from backend.backtest.results import written
     from backend.backtest.run import replayed, without_unreadable
-    from backend.startup import open_session
+    from backend.process.startup import open_session
 
     if settings.threads:
         torch.set_num_threads(settings.threads)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from backend.acquisition import strategy_names
+from backend.acquisition import budget_of, strategy_names
 from backend.backtest.labels import LabeledProject
 from backend.errors import BacktestError
 from backend.replay import Plan
-from backend.selecting import LABELS_A_CLASS
 from backend.settings import Settings
 
 RANDOM = "random"
@@ -106,7 +105,7 @@ def design(
     shares_first: bool,
 ) -> Design:
     """Return the design for a project: its own budget where that leaves enough rounds."""
-    wanted = settings.budget or LABELS_A_CLASS * len(project.classes)
+    wanted = budget_of(settings, len(project.classes))
     sizes = split(project.labels, settings.seed)
     return Design(
         plan=plan(len(sizes.pool), wanted, most_rounds=most_rounds, shares_first=shares_first),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.errors import BacktestError
-from backend.label_studio.annotations import LabeledTask, read_task
+from backend.label_studio.annotations import TaskState, read_task
 from backend.label_studio.client import LabelStudioClient, Project
 from backend.label_studio.images import image_key
 from backend.label_studio.label_config import parse_label_config
@@ -140,7 +140,7 @@ def _missing_in_classes(project: LabeledProject) -> list[str]:
 def _labeled_project(
     project: Project,
     classes: tuple[str, ...],
-    labeled: list[LabeledTask],
+    labeled: list[TaskState],
     without: frozenset[str],
 ) -> LabeledProject:
     wanted = [task for task in labeled if classes[task.label] not in without]

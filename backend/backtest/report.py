@@ -30,10 +30,10 @@ def left_out_lines(left_out: Sequence[LeftOut]) -> Iterator[str]:
 
 def heading(project: LabeledProject, design: Design, settings: Settings) -> Iterator[str]:
     """Yield what is replayed on what, and how."""
-    class_count = len(project.classes) - len(project.without)
+    num_classes = len(project.classes) - len(project.without)
     yield (
         f"Backtest of project {project.project_id} ({project.title}): "
-        f"{len(project.labels)} labels of {class_count} classes"
+        f"{len(project.labels)} labels of {num_classes} classes"
     )
     if project.without:
         yield f"  left out     the classes {', '.join(sorted(project.without))}"

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
+from backend.acquisition.rule import Rule
 from backend.backtest.design import RANDOM, Design, split
 from backend.backtest.labels import LabeledProject
 from backend.backtest.results import Row
-from backend.choosing import Rule
 from backend.replay import Round, SessionLearner, SharedFits, Truth, readable, replay
 from backend.settings import Settings
 from backend.vision import FeatureStores, Loader, VisionSession

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.demo import project
-from backend.demo.api import Api, patiently
-from backend.demo.backend_process import Backend, backend_environment
-from backend.demo.child import free_port
-from backend.demo.dataset import Dataset, read_dataset, write_digits
 from backend.demo.rounds_report import HeldOut
-from backend.demo.server import BINARY, LabelStudioServer
 from backend.demo.state import DemoFolder, DemoState
 from backend.demo.weights import backbone_settings
 from backend.errors import DemoError
+from backend.harness.api import Api, patiently
+from backend.harness.backend_process import Backend, backend_environment
+from backend.harness.child import free_port
+from backend.harness.dataset import Dataset, read_dataset, write_digits
+from backend.harness.server import BINARY, LabelStudioServer
 
 SPLIT_SEED = 0
 # A person is through with so few in a minute, and sees the queue follow.

@@ -9,11 +9,11 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from backend.demo.annotate import Annotator, annotator_account, label_batch
-from backend.demo.api import Api
 from backend.demo.bring_up import Demo, DemoOptions, running_demo
 from backend.demo.rounds_report import RoundsReport
 from backend.demo.state import BACKEND_PORT, LABEL_STUDIO_PORT
+from backend.harness.annotate import Annotator, annotator_account, label_batch
+from backend.harness.api import Api
 
 LABEL_STUDIO_VENV = ".venv-label-studio"
 READY = """

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from backend.demo.backend_process import Backend, ProjectStatus
+from backend.harness.backend_process import Backend, ProjectStatus
 
 POLL_S = 1.0
 # The queue stands still in these; in every other phase the worker is at work.

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from backend.demo.server import Account
 from backend.errors import DemoError
+from backend.harness.server import Account
 from model_store.files import read_json, write_json
 
 EMAIL = "admin@example.com"

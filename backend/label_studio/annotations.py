@@ -11,7 +11,7 @@ from backend.label_studio.label_config import ImageChoices
 
 
 @dataclass(frozen=True)
-class LabeledTask:
+class TaskState:
     """One task as a round sees it.
 
     `uri` is None where the task data lacks the image field; `problem` then says what was found.
@@ -26,12 +26,12 @@ class LabeledTask:
     is_skipped: bool
 
 
-def read_task(task: Mapping[str, Any], config: ImageChoices) -> LabeledTask:
+def read_task(task: Mapping[str, Any], config: ImageChoices) -> TaskState:
     """A task of the API as a round sees it."""
     annotations = task.get("annotations") or []
     submitted = [note for note in annotations if not note.get("was_cancelled")]
     uri, problem = _image_uri(task.get("data") or {}, config.data_field)
-    return LabeledTask(
+    return TaskState(
         task_id=int(task["id"]),
         uri=uri,
         problem=problem,

@@ -1,7 +1,7 @@
 """The paper's protocol: train, measure, select, reveal the labels, again.
 
 Section 4.1 of the ALFA-Mix paper, and BADGE's: the same first labels and the same test images for
-every strategy of a seed. A round's choice is the live one's (`backend.choosing`).
+every strategy of a seed. A round's choice is the live one's (`backend.acquisition.rule`).
 
 Legend: N pool images, L labeled so far, T test images, D embedding, K classes.
 """
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from backend.choosing import Rule, standardized_pool
+from backend.acquisition.rule import Rule, standardized_pool
 from backend.vision import LinearHead
 
 SEEDS_A_RUN = 10_000  # more than a run has rounds: no two fits of two runs share a seed

@@ -1,7 +1,5 @@
 """The network: images in, embeddings and class probabilities out."""
 
-from backend.vision.classifier import LinearHead
-from backend.vision.embedding import Loader
 from backend.vision.exchange import (
     EmbeddedImages,
     FeatureStores,
@@ -12,9 +10,10 @@ from backend.vision.exchange import (
     TrainingReport,
 )
 from backend.vision.finetune import Finetune, parse_finetune
+from backend.vision.linear_head import LinearHead
 from backend.vision.network import BackboneSpec
+from backend.vision.pixel_batches import Loader
 from backend.vision.session import VisionConfig, VisionSession
-from backend.vision.standardization import Standardization
 from backend.vision.training import Progress, TrainingConfig
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "Network",
     "PoolReport",
     "Progress",
-    "Standardization",
     "Trained",
     "TrainingConfig",
     "TrainingReport",

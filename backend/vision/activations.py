@@ -18,7 +18,7 @@ import torch
 
 from backend.errors import WeightsError
 from backend.vision.device import autocast
-from backend.vision.embedding import BATCH_SIZE, Loader, pixel_batches
+from backend.vision.pixel_batches import BATCH_SIZE, Loader, pixel_batches
 from backend.vision.preprocessing import Preprocessing
 from backend.vision.split import Split
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from backend.vision.activations import RowStore
-from backend.vision.classifier import LinearHead
+from backend.vision.linear_head import LinearHead
 from backend.vision.split import Split
 
 

@@ -16,9 +16,7 @@ import torch
 
 from backend.errors import ImageError, WeightsError
 from backend.vision.activations import ActivationSource, Cache, PartWriter, new_rows
-from backend.vision.classifier import HEAD_BIAS, HEAD_WEIGHT, LinearHead
 from backend.vision.device import autocast, resolve_device
-from backend.vision.embedding import Loader
 from backend.vision.exchange import (
     EmbeddedImages,
     FeatureStores,
@@ -29,7 +27,9 @@ from backend.vision.exchange import (
     TrainingReport,
 )
 from backend.vision.finetune import parse_finetune
+from backend.vision.linear_head import HEAD_BIAS, HEAD_WEIGHT, LinearHead
 from backend.vision.network import Backbone, BackboneSpec, load_backbone
+from backend.vision.pixel_batches import Loader
 from backend.vision.preprocessing import Preprocessing
 from backend.vision.split import Split, split_backbone
 from backend.vision.training import Classifier, Progress, TrainingConfig, new_head, train
@@ -96,7 +96,7 @@ class VisionSession:
     def train(
         self,
         labeled: LabeledImages,
-        class_count: int,
+        num_classes: int,
         seed: int,
         load: Loader,
         stores: FeatureStores,
@@ -107,7 +107,7 @@ class VisionSession:
         Equal seed, labels and images give equal weights on one thread.
 
         Args:
-            class_count: K; every label is below it.
+            num_classes: K; every label is below it.
             on_progress: called with (epochs done, epoch limit); may raise to stop.
 
         Raises:
@@ -115,7 +115,7 @@ class VisionSession:
         """
         activations, labels, unreadable = self._gather(labeled, load, stores)
         generator = torch.Generator().manual_seed(seed)
-        head = new_head(self.embedding_dim, class_count, generator)
+        head = new_head(self.embedding_dim, num_classes, generator)
         classifier = Classifier(self._split.new_tail(), head).to(self._device)
         outcome = train(
             classifier, activations, labels, self._config.training, generator, on_progress
@@ -124,7 +124,7 @@ class VisionSession:
         tensors = _tensors(tail, classifier.merged_head())
         network = self._network(self._split, tail, tensors)
         report = TrainingReport(**asdict(outcome), unreadable=unreadable)
-        return Trained(network, tensors, self._card(network, class_count, seed, report), report)
+        return Trained(network, tensors, self._card(network, num_classes, seed, report), report)
 
     def restore(self, tensors: Mapping[str, torch.Tensor], card: Mapping[str, Any]) -> Network:
         """The network of a checkpoint, whatever ALFAMIX_FINETUNE is now.
@@ -249,7 +249,7 @@ class VisionSession:
         return Network(version, LinearHead.from_tensors(tensors), split, tail)
 
     def _card(
-        self, network: Network, class_count: int, seed: int, report: TrainingReport
+        self, network: Network, num_classes: int, seed: int, report: TrainingReport
     ) -> dict[str, Any]:
         return {
             "backbone": self._backbone.name,
@@ -258,7 +258,7 @@ class VisionSession:
             "finetune": self._split.finetune.text,
             "image_px": self.image_px,
             "feature_blocks": self._backbone.feature_blocks,
-            "class_count": class_count,
+            "class_count": num_classes,
             "seed": seed,
             "training": {**asdict(self._config.training), **asdict(report)},
         }

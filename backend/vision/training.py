@@ -98,9 +98,9 @@ class Classifier(nn.Module):
         return merged
 
 
-def new_head(embedding_dim: int, class_count: int, generator: torch.Generator) -> nn.Linear:
+def new_head(embedding_dim: int, num_classes: int, generator: torch.Generator) -> nn.Linear:
     """A linear head, (D) to (K), with torch's default initialization drawn from `generator`."""
-    head = nn.Linear(embedding_dim, class_count)
+    head = nn.Linear(embedding_dim, num_classes)
     bound = embedding_dim**-0.5
     with torch.no_grad():
         head.weight.uniform_(-bound, bound, generator=generator)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from backend.choosing import Rule
+from backend.acquisition.rule import Rule
 from backend.errors import SettingsError
 from backend.replay import Learner, Plan, SessionLearner, Truth
 from backend.replay.memory_rows import MemoryRows
@@ -253,10 +253,10 @@ def _recipe(setting: Setting, data: Data) -> Recipe:
     return Recipe(partial(_torchvision, setting), lr, EPOCHS)
 
 
-def _torchvision(setting: Setting, class_count: int):
+def _torchvision(setting: Setting, num_classes: int):
     try:
         return torchvision_network(
-            setting.network, class_count, setting.initialization == "pretrained"
+            setting.network, num_classes, setting.initialization == "pretrained"
         )
     except OSError as error:
         raise DataError(

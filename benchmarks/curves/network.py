@@ -52,13 +52,13 @@ class Classifier(nn.Module):
         return self.head(self.body(inputs))
 
 
-def mlp(columns: int, class_count: int) -> Classifier:
+def mlp(columns: int, num_classes: int) -> Classifier:
     """Return the paper's perceptron: one hidden layer of 256 rectified units."""
     body = nn.Sequential(nn.Linear(columns, HIDDEN), nn.ReLU())
-    return Classifier(body, nn.Linear(HIDDEN, class_count))
+    return Classifier(body, nn.Linear(HIDDEN, num_classes))
 
 
-def torchvision_network(name: str, class_count: int, is_pretrained: bool) -> Classifier:
+def torchvision_network(name: str, num_classes: int, is_pretrained: bool) -> Classifier:
     """Return `resnet18` or `densenet121` of torchvision without its last layer, and a new one.
 
     OSError: pre-trained weights are asked for and cannot be downloaded.
@@ -70,7 +70,7 @@ def torchvision_network(name: str, class_count: int, is_pretrained: bool) -> Cla
     width = getattr(network, last).in_features
     setattr(network, last, nn.Identity())
     body = nn.Sequential(Normalize(IMAGENET_MEAN, IMAGENET_STD), network)
-    return Classifier(body, nn.Linear(width, class_count))
+    return Classifier(body, nn.Linear(width, num_classes))
 
 
 class NetworkLearner:

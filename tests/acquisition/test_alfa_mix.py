@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from backend.acquisition import LinearHead, select
-from backend.acquisition.alfa_mix import epsilon_caps, final_cap
-from backend.acquisition.anchors import anchors_of
+from backend.acquisition.alfa_mix.anchors import anchors_of
+from backend.acquisition.alfa_mix.strategy import epsilon_caps, final_cap
 from backend.acquisition.contract import Pool
 from backend.errors import AcquisitionError
 

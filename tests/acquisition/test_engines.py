@@ -5,13 +5,13 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from backend.acquisition import k_center as k_center_module
-from backend.acquisition import seeding
-from backend.acquisition.coverage import Coverage, rbf, top_hat
-from backend.acquisition.distances import PredictionSpace, ProductSpace, nearest_centers
-from backend.acquisition.k_center import k_center
-from backend.acquisition.kmeans import kmeans, leading_subspace, medoids
-from backend.acquisition.seeding import d2_sample, greedy_seeds
+from backend.acquisition.engines import k_center as k_center_module
+from backend.acquisition.engines import seeding
+from backend.acquisition.engines.coverage import Coverage, rbf, top_hat
+from backend.acquisition.engines.distances import PredictionSpace, ProductSpace, nearest_centers
+from backend.acquisition.engines.k_center import k_center
+from backend.acquisition.engines.kmeans import kmeans, leading_subspace, medoids
+from backend.acquisition.engines.seeding import d2_sample, greedy_seeds
 
 
 def squared_distance_matrix(points):
@@ -125,7 +125,7 @@ def plain_greedy(similarity, weights, covered, count, budget, ids):
 def test_coverage_greedy_equals_the_plain_loop_when_the_kernel_is_gaussian(
     covered, weighted, kept_bytes, points, monkeypatch
 ):
-    monkeypatch.setattr("backend.acquisition.coverage.KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr("backend.acquisition.engines.coverage.KEPT_BYTES", kept_bytes)
     weights = np.random.default_rng(2).random(50) if weighted else np.ones(50)
     ids = np.random.default_rng(1).permutation(50)
     similarity = np.exp(-squared_distance_matrix(points) / 2.5**2)

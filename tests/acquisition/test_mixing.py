@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from backend.acquisition.anchors import class_means
-from backend.acquisition.heads import LinearHead
-from backend.acquisition.learned_alpha import flips_by_learning
-from backend.acquisition.mixing import (
+from backend.acquisition.alfa_mix.anchors import class_means
+from backend.acquisition.alfa_mix.closed_form import critical_epsilons
+from backend.acquisition.alfa_mix.learned_alpha import flips_by_learning
+from backend.acquisition.alfa_mix.mixing import (
     affine_critical_epsilons,
     closed_form_move,
     exact_move,
@@ -18,7 +18,7 @@ from backend.acquisition.mixing import (
     loss_direction,
     stepped_critical_epsilons,
 )
-from backend.acquisition.ray import critical_epsilons
+from backend.acquisition.heads import LinearHead
 
 CAPS = 0.2 * np.arange(1, 6)
 

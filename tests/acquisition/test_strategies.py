@@ -9,14 +9,14 @@ import torch
 from scipy.optimize import minimize
 
 from backend.acquisition import LinearHead, select
-from backend.acquisition.auto import wants_coverage
-from backend.acquisition.badge import gradient_space
-from backend.acquisition.bald import mutual_information
-from backend.acquisition.deepfool import linear_distances, walked_distances
-from backend.acquisition.gcnal import Adjacency, labeled_loss
-from backend.acquisition.probcover import pure_radius
-from backend.acquisition.typiclust import mean_neighbor_distance
-from backend.acquisition.uherding import labeled_spacing, tempered_doubt
+from backend.acquisition.strategies.auto import wants_coverage
+from backend.acquisition.strategies.badge import gradient_space
+from backend.acquisition.strategies.bald import mutual_information
+from backend.acquisition.strategies.deepfool import linear_distances, walked_distances
+from backend.acquisition.strategies.gcnal import Adjacency, labeled_loss
+from backend.acquisition.strategies.probcover import pure_radius
+from backend.acquisition.strategies.typiclust import mean_neighbor_distance
+from backend.acquisition.strategies.uherding import labeled_spacing, tempered_doubt
 
 
 def choose(strategy, pool, budget, seed=0, **options):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backend.__main__ import main
-from backend.demo.api import Api
+from backend.harness.api import Api
 from tests.backtest.conftest import LABEL_CONFIG, annotation
 from tests.vision.tiny import encoded_image
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from backend.acquisition.rule import Rule
 from backend.backtest.images import kept_images
 from backend.backtest.labels import read_labels
 from backend.backtest.run import rule_of
-from backend.choosing import Rule
 from backend.errors import ImageError
 from backend.settings import Settings
 from tests.backtest.conftest import (

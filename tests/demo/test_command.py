@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from backend.demo import command
-from backend.demo.child import free_port
+from backend.harness.child import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from backend.demo.backend_process import ProjectStatus
 from backend.demo.rounds_report import HeldOut, RoundsReport
 from backend.errors import DemoError
+from backend.harness.backend_process import ProjectStatus
 
 
 class ScriptedBackend:

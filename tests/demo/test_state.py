@@ -8,9 +8,9 @@ import stat
 import pytest
 
 from backend.demo.bring_up import demo_images
-from backend.demo.dataset import read_dataset
 from backend.demo.state import DemoFolder
 from backend.errors import DemoError
+from backend.harness.dataset import read_dataset
 
 
 def class_folders(root):

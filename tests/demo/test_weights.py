@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from backend.demo import weights
-from backend.demo.child import free_port
+from backend.harness.child import free_port
 
 
 class Hub(BaseHTTPRequestHandler):

@@ -24,15 +24,15 @@ from PIL import Image
 from safetensors.torch import save_file
 from werkzeug.serving import make_server
 
-from backend.demo.api import Api
-from backend.demo.child import Child, clean_environment, free_port
-from backend.http import create_app
+from backend.harness.api import Api
+from backend.harness.child import Child, clean_environment, free_port
 from backend.label_studio.access import Access
-from backend.predictor import Predictor
-from backend.projects import Office, reconcile
+from backend.loop.reconcile import Office, reconcile
+from backend.process.startup import open_journal, open_session
 from backend.settings import Settings
-from backend.startup import open_journal, open_session
-from backend.status import status
+from backend.web.app import create_app
+from backend.web.predictor import Predictor
+from backend.web.status import status
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("blue", "green", "red")

@@ -9,11 +9,11 @@ import zlib
 import httpx
 import pytest
 
-from backend.demo.child import free_port
 from backend.errors import SettingsError
-from backend.projects import check_strategy
+from backend.harness.child import free_port
+from backend.loop.reconcile import check_strategy
+from backend.loop.worker import Worker
 from backend.settings import Settings
-from backend.worker import Worker
 from tests.loop.conftest import LABEL_CONFIG, choice, colored_tasks
 
 pytestmark = pytest.mark.label_studio

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend import projects, rounds
-from backend.snapshot import load_snapshot
+from backend.loop import reconcile as projects
+from backend.loop import steps as rounds
+from backend.loop.snapshot import load_snapshot
 from model_store.project_folder import ProjectFolder, host_folder
 from tests.loop.conftest import LABEL_CONFIG, choice, colored_tasks, predictions_of, project_of
 

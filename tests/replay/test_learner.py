@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.choosing import Rule
+from backend.acquisition.rule import Rule
 from backend.errors import ImageError
 from backend.replay import (
     Fit,

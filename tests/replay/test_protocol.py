@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.choosing import Rule
+from backend.acquisition.rule import Rule
 from backend.replay import Fit, Plan, Round, Truth, replay
 from backend.vision import LinearHead
 

@@ -63,7 +63,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part every 8 images instead of 1024."""
     monkeypatch.setattr(activations_module, "PART_ROWS", 8)
     monkeypatch.setattr(activations_module, "BATCH_SIZE", 4)
-    monkeypatch.setattr("backend.vision.embedding.BATCH_SIZE", 4)
+    monkeypatch.setattr("backend.vision.pixel_batches.BATCH_SIZE", 4)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -311,3 +311,17 @@ def test_embed_now_has_no_rows_when_no_image_can_be_read(weights_path: Path) -> 
         session.pretrained(), KEYS[:2], CountingLoader(broken=lambda key: True)
     )
     assert found.embeddings.shape == (0, session.embedding_dim)
+
+
+def test_embeddings_are_float32s_up_to_rounding_when_the_processor_has_bfloat16(
+    weights_path: Path, stores: FeatureStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session(weights_path, "head")
+    network = session.pretrained()
+    expected = session.embed_now(network, KEYS, CountingLoader()).embeddings
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    rounded = session.embed_now(network, KEYS, CountingLoader()).embeddings
+    assert rounded.dtype == np.float32
+    assert not np.array_equal(rounded, expected)
+    # bfloat16 keeps 8 bits: steps of 0.4 %, through three blocks and a norm
+    np.testing.assert_allclose(rounded, expected, atol=0.05)

@@ -1,0 +1,98 @@
+"""ALFA-Mix's closed form for a linear head, in one pass: each row's critical epsilon.
+
+Idea. Eq. 5 of Parvaneh et al. (CVPR 2022), alpha* = eps |z* - z| / |g| * g / (z* - z), makes every
+anchor move the embedding along one ray: alpha* (z* - z) = eps |z* - z| g/|g|, g being the gradient
+of the cross-entropy at the pseudo-label. Logits are affine along a ray, and the slope of a rival
+over the pseudo-label decides: a prediction that has flipped stays flipped. So only the farthest
+anchor matters, and the epsilon at which it flips the prediction has a closed form.
+
+Symbols, for one row z: l logits, y pseudo-label, q softmax of the logits without y,
+v = sum_k q_k w_k - w_y (the direction of g: g = (1 - p_y) v), s = W v the slopes.
+
+    step*    = min over {k: s_k > s_y} of |v| (l_y - l_k) / (s_k - s_y)
+    epsilon* = sqrt(D) step* / max_anchor |z* - z|
+
+The factor sqrt(D) is the authors' scale: their code searches with eps / sqrt(D).
+
+q cannot underflow to all zeros as 1 - p_y does for confident rows in float32, and neither alpha nor
+the paper's division by z* - z is ever formed.
+
+Cost: one N x D x (K + A) and one N x K x K product; memory one block.
+Shapes: N pool rows, n rows of a block, D embedding, K classes, A anchors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend.acquisition.alfa_mix.mixing import first_flip
+from backend.acquisition.engines.blocks import compute_dtype, map_rows
+from backend.acquisition.heads import LinearHead
+
+
+def critical_epsilons(embeddings: np.ndarray, anchors: np.ndarray, head: LinearHead) -> np.ndarray:
+    """Return `(N,)`: a row's prediction flips exactly for epsilon above this; inf for never.
+
+    embeddings `(N, D)`, anchors `(A, D)`; computed in float64 for float64 embeddings, else float32.
+    """
+    ray = _Ray.of(anchors, head, compute_dtype(embeddings))
+    return map_rows(embeddings, ray.critical_epsilons)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ray:
+    """The head and the anchors about a common origin, where differences lose the fewest digits.
+
+    One product with `factors` gives logits and, up to |z|^2, squared distances to the anchors.
+    """
+
+    origin: Tensor  # (D,) mean anchor
+    factors: Tensor  # (D, K + A): weights, then -2 times the anchors, both about their origin
+    offsets: Tensor  # (K + A,): logits at the origin, then the anchors' squared lengths
+    gram: Tensor  # (K, K) of the weights
+    noise: float  # slopes closer than this are equal: rounding of the Gram products
+
+    @classmethod
+    def of(cls, anchors: np.ndarray, head: LinearHead, dtype: torch.dtype) -> _Ray:
+        anchors = anchors.astype(np.float64)
+        origin = anchors.mean(0)
+        around = anchors - origin
+        # Only differences of weights matter. Subtracting a row, not the mean, leaves exact zeros
+        # where all rows are equal.
+        weight = head.weight.astype(np.float64) - head.weight[0]
+        bias = (head.bias.astype(np.float64) - head.bias[0]) + weight @ origin
+        gram = weight @ weight.T
+        return cls(
+            origin=torch.tensor(origin, dtype=dtype),
+            factors=torch.tensor(np.concatenate([weight, -2 * around]).T.copy(), dtype=dtype),
+            offsets=torch.tensor(np.concatenate([bias, (around**2).sum(1)]), dtype=dtype),
+            gram=torch.tensor(gram, dtype=dtype),
+            noise=float(8 * torch.finfo(dtype).eps * np.abs(gram).max()),
+        )
+
+    def critical_epsilons(self, block: Tensor) -> Tensor:
+        """Return `(n,)` for a block `(n, D)`, which is overwritten."""
+        block.sub_(self.origin)
+        logits, anchors = torch.addmm(self.offsets, block, self.factors).split(
+            [len(self.gram), len(self.offsets) - len(self.gram)], dim=1
+        )
+        step = self._flip_steps(logits)
+        reach = torch.linalg.vector_norm(block, dim=1).square_() + anchors.amax(1)
+        epsilon = step * math.sqrt(block.shape[1]) / reach.clamp_(min=0).sqrt_()
+        # 0 / 0: a tie in the logits of a row that every anchor coincides with; it cannot move.
+        return epsilon.nan_to_num(nan=math.inf, posinf=math.inf)
+
+    def _flip_steps(self, logits: Tensor) -> Tensor:
+        """Return `(n,)` the length along g at which the prediction flips; inf for never."""
+        top, label = logits.max(dim=1, keepdim=True)
+        # v = sum_k r_k w_k with r = q - onehot(y), so s = r G and |v|^2 = r . s
+        mixture = logits.scatter(1, label, -math.inf).softmax(dim=1).scatter_(1, label, -1.0)
+        slopes = mixture @ self.gram
+        squared_norm = mixture.mul_(slopes).sum(1)
+        rises = slopes.sub_(slopes.gather(1, label))
+        return first_flip(top - logits, rises, self.noise) * squared_norm.clamp_(min=0).sqrt_()
