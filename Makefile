@@ -33,9 +33,10 @@ serve: $(VENV)/.service ## the backend alone, for an existing Label Studio (sett
 evidence: $(VENV)/.dev ## the learning curves of benchmarks/results, hours; goes on where it was; ARGS="--data FOLDER --weights FILE"
 	$(BIN)/python -m benchmarks learning-curves $(ARGS)
 
-lint: $(VENV)/.dev ## check style and format
+lint: $(VENV)/.dev ## check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean: ## remove the virtual environments and caches; ./data and ./demo stay
 	rm -rf $(VENV) .venv-label-studio .pytest_cache .ruff_cache

@@ -7,6 +7,7 @@ the function that turns the text of the environment into a value.
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -19,6 +20,11 @@ from backend.errors import SettingsError
 
 PREFIX = "ALFAMIX_"
 BUNDLED = "bundled"
+# Settings of earlier releases: an environment that still has one goes on, with a word in the log.
+RETIRED = {
+    "ALFAMIX_IDLE_MINUTES": "a round is due by labels now (ALFAMIX_LOOKAHEAD), whoever holds a task"
+}
+logger = logging.getLogger(__name__)
 
 
 def _setting(variable: str, default: Any, parse: Callable[[str], Any], help: str) -> Any:
@@ -216,11 +222,11 @@ class Settings:
         "Most disk that a project's kept activations may take (they make `blocks:n` about five "
         "times faster).",
     )
-    idle_minutes: float = _setting(
-        "ALFAMIX_IDLE_MINUTES",
-        15.0,
-        _number(0.01, 1e5),
-        "A task of the batch that somebody opened and left counts as done after this long.",
+    lookahead: float = _setting(
+        "ALFAMIX_LOOKAHEAD",
+        0.9,
+        _number(0.01, 1.0),
+        "Share of the budget that must be labeled since the last round before the next one begins.",
     )
     poll_s: float = _setting(
         "ALFAMIX_POLL_S",
@@ -263,7 +269,9 @@ class Settings:
 
 def _refuse_unknown(environ: Mapping[str, str], known: Mapping[str, Field]) -> None:
     for variable in environ:
-        if variable.startswith(PREFIX) and variable not in known:
+        if variable in RETIRED:
+            logger.warning("%s has no effect any more: %s", variable, RETIRED[variable])
+        elif variable.startswith(PREFIX) and variable not in known:
             near = difflib.get_close_matches(variable, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise SettingsError(f"{variable} is not a setting{hint}")

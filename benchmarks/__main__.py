@@ -1,38 +1,50 @@
-"""`python -m benchmarks NAME ...` runs `benchmarks/NAME.py` (a dash in NAME is an underscore)."""
+"""`python -m benchmarks acquisition | learning-curves | loop | pretraining`: measure and print.
+
+The exit status of each: 0 done, 1 it failed or was ended early, 2 wrong usage.
+"""
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import sys
-from pathlib import Path
 
-import benchmarks
+from backend.errors import AlfaMixError, SettingsError
 
-
-def names() -> list[str]:
-    """Return the benchmarks there are: the public modules of this package with a `main(argv)`."""
-    modules = (m.name for m in pkgutil.iter_modules(benchmarks.__path__))
-    folder = Path(benchmarks.__path__[0])
-    return sorted(
-        name.replace("_", "-")
-        for name in modules
-        if not name.startswith("_") and "\ndef main(argv" in _source(folder, name)
-    )
-
-
-def _source(folder: Path, name: str) -> str:
-    file = folder / f"{name}.py"
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
+# Each has a `main(argv) -> int` of its own; imported when it is asked for.
+COMMANDS = {
+    "acquisition": ("benchmarks.acquisition", "how fast the strategies choose"),
+    "learning-curves": ("benchmarks.learning_curves", "accuracy per label on real data"),
+    "loop": ("benchmarks.loop", "who waits how long on a running Label Studio"),
+    "people": ("benchmarks.people", "who is turned away, and who is served outside the queue"),
+    "pretraining": ("benchmarks.pretraining", "what the shipped ViT knows without labels"),
+}
 
 
 def main(argv: list[str]) -> int:
-    """Run the benchmark that the first argument names; return its exit code."""
-    if not argv or argv[0] not in names():
-        print(f"usage: python -m benchmarks {{{','.join(names())}}} ...", file=sys.stderr)
-        return 0 if argv and argv[0] in ("-h", "--help") else 2
-    module = importlib.import_module(f"benchmarks.{argv[0].replace('-', '_')}")
-    return module.main(argv[1:])
+    """The exit status of the command that the first argument names."""
+    if argv[:1] in (["-h"], ["--help"]):
+        print(_usage())
+        return 0
+    if not argv or argv[0] not in COMMANDS:
+        print(_usage(), file=sys.stderr)
+        return 2
+    name, *rest = argv
+    try:
+        return importlib.import_module(COMMANDS[name][0]).main(rest)
+    except AlfaMixError as error:
+        print(f"python -m benchmarks {name}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, SettingsError) else 1
+    except KeyboardInterrupt:
+        print(f"python -m benchmarks {name}: ended before it was done", file=sys.stderr)
+        return 1
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {help}" for name, (_module, help) in COMMANDS.items()]
+    return "\n".join(
+        ["usage: python -m benchmarks COMMAND ...  (COMMAND --help tells more)", *lines]
+    )
 
 
 if __name__ == "__main__":

@@ -102,6 +102,8 @@ def _goals() -> Iterator[Plan]:
         yield "kmeans-images", implementation, 20_000, 384, 10, budget, 3
     for implementation in (OURS, LIBRARY):
         yield "maxherding", implementation, 6_000, 1_536, 10, 100, 1
+    for budget in (100, 1_000):
+        yield "supply", OURS, 100_000, 1_536, 10, budget, 3
     yield "alfa-mix", OURS, 1_000_000, 384, 100, 1_000, 1
 
 
@@ -137,7 +139,7 @@ def _available(plans: Iterator[Plan], reference: str | None) -> Iterator[Plan]:
 
 
 def _measure(case: Case) -> dict:
-    """Return the row of a case; `seconds` is null where it failed, and the error goes to stderr."""
+    """The row of a case; `seconds` is null where it failed, and the error goes to stderr."""
     found = subprocess.run(
         [sys.executable, "-m", "benchmarks.acquisition_cases"],
         input=json.dumps(asdict(case)),
@@ -173,7 +175,7 @@ def _line(row: dict) -> str:
 
 
 def goals(rows: list[dict]) -> Iterator[str]:
-    """Yield ratios of processor time, and of inertia, where both sides were measured."""
+    """Ratios of processor time, and of inertia, where both sides were measured."""
     inertia = _measured(rows, "inertia")
     for (method, implementation, *size), value in inertia.items():
         if implementation == LEARN and (method, OURS, *size) in inertia:
@@ -194,6 +196,6 @@ def goals(rows: list[dict]) -> Iterator[str]:
 
 
 def _measured(rows: list[dict], figure: str) -> dict[tuple, float]:
-    """Return the rows' `figure` by (method, implementation, N, D, K, B) where there is one."""
+    """The rows' `figure` by (method, implementation, N, D, K, B) where there is one."""
     key = ("method", "implementation", "N", "D", "K", "B")
     return {tuple(row[name] for name in key): row[figure] for row in rows if row[figure]}

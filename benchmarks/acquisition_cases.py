@@ -3,7 +3,7 @@
 A process of its own, with its thread count set before numpy and torch load, is what makes peak
 memory and time mean something. Reads a case as JSON on stdin, prints the result as JSON.
 
-Shapes: N pool rows, D embedding, K classes, B budget.
+Legend: N pool rows, D embedding, K classes, B budget.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from sklearn.cluster import KMeans
 
 from backend.acquisition import LinearHead, Pool, select
 from backend.acquisition.alfa_mix.anchors import class_means
-from backend.acquisition.alfa_mix.closed_form import critical_epsilons
+from backend.acquisition.alfa_mix.closed_form import closed_form_flips
+from backend.acquisition.contract import Picks
 from backend.acquisition.engines.blocks import blocks, unit_rows
 from backend.acquisition.engines.kmeans import kmeans
+from backend.acquisition.supply import rank_supply
 
 LABELS_PER_CLASS = 10
 CHUNK_ROWS = 50_000
@@ -94,7 +96,7 @@ def _mean_inertia(found: list[Found]) -> float | None:
 
 
 def make_pool(case: Case) -> Pool:
-    """Return a pool of overlapping classes with a falling spectrum; embeddings are read from disk.
+    """A pool of overlapping classes with a falling spectrum; embeddings are read from disk.
 
     The head is the classes' discriminant, right on about nine rows of ten; between a tenth and a
     third of the rows are candidates at epsilon 0.2.
@@ -130,7 +132,7 @@ def _write_pool(file: Path, centers: np.ndarray, spectrum: np.ndarray, count: in
 
 
 def run_ours(case: Case) -> Callable[[], Found]:
-    """Return this project's method on the case."""
+    """This project's method on the case."""
     if case.method in ("kmeans", "kmeans-images"):
         points, seeds = _points(case), itertools.count()
         return lambda: Found(
@@ -141,16 +143,26 @@ def run_ours(case: Case) -> Callable[[], Found]:
         return lambda: _search(pool)
     if case.method == "two-products":
         return lambda: _two_products(pool)
+    if case.method == "supply":
+        return lambda: _supply(pool, case.B)
+    return lambda: _selection(case.method, pool, case.B)
 
-    def run() -> Found:
-        selection = select(case.method, pool, case.B, np.random.default_rng(0))
-        return Found(selection.statistics.get("n_candidates"))
 
-    return run
+def _selection(strategy: str, pool: Pool, budget: int) -> Found:
+    """What selecting a batch finds; nothing is ranked behind it."""
+    selection = select(strategy, pool, budget, np.random.default_rng(0), supply=0)
+    candidates = selection.statistics.get("n_candidates")
+    return Found(None if candidates is None else int(candidates))
+
+
+def _supply(pool: Pool, budget: int) -> Found:
+    """Rank the whole pool behind its first rows, in turn."""
+    rank_supply(pool, Picks(np.arange(budget)), len(pool.ids) - budget)
+    return Found()
 
 
 def run_scikit_learn(case: Case) -> Callable[[], Found]:
-    """Return scikit-learn's k-means, run to convergence."""
+    """Scikit-learn's k-means, run to convergence."""
     points, seeds = _points(case), itertools.count()
 
     def run() -> Found:
@@ -161,7 +173,7 @@ def run_scikit_learn(case: Case) -> Callable[[], Found]:
 
 
 def _points(case: Case) -> np.ndarray:
-    """Return what k-means clusters: unit-length rows of the generated pool, or of real images."""
+    """What k-means clusters: unit-length rows of the generated pool, or of real images."""
     if case.method == "kmeans-images":
         # Imported here: the vision room would count in every other row's peak memory.
         module = importlib.import_module("benchmarks.image_features")
@@ -171,7 +183,7 @@ def _points(case: Case) -> np.ndarray:
 
 def _search(pool: Pool) -> Found:
     anchors = class_means(pool.labeled_embeddings, pool.labels)
-    critical = critical_epsilons(pool.embeddings, anchors, pool.head)
+    critical, _ = closed_form_flips(pool.head, pool.embeddings, anchors)
     return Found(int((critical <= 0.2).sum()))
 
 
@@ -186,7 +198,7 @@ def _two_products(pool: Pool) -> Found:
 
 
 def run_authors(case: Case) -> Callable[[], Found]:
-    """Return the authors' ALFA-Mix on the case, with a stand-in for their model."""
+    """The authors' ALFA-Mix on the case, with a stand-in for their model."""
     sys.path.insert(0, str(case.reference))
     module = importlib.import_module("query_strategies.alpha_mix_sampling")
     pool = make_pool(case)
@@ -236,7 +248,7 @@ class _Silence:
 
 
 def run_scikit_activeml(case: Case) -> Callable[[], Found]:
-    """Return scikit-activeml's method on the case."""
+    """Scikit-activeml's method on the case."""
     library = importlib.import_module("skactiveml.pool")
     pool = make_pool(case)
     every = np.concatenate([pool.embeddings, pool.labeled_embeddings])

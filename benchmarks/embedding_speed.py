@@ -1,12 +1,14 @@
 """How fast images are embedded, beside how fast the bare network is on the same pixels."""
 
-import time
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from backend.vision.pixel_batches import Loader, pixel_batches
 from backend.vision.session import VisionSession
+from benchmarks.timing import seconds_of
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,6 @@ def measure_embedding(
     def whole() -> None:
         session.embed_now(network, image_keys, load)
 
-    turns = [(_seconds(whole), _seconds(bare)) for _ in range(repeats)]
+    turns = [(seconds_of(whole), seconds_of(bare)) for _ in range(repeats)]
     whole_s, bare_s = (median(seconds) for seconds in zip(*turns, strict=True))
     return EmbeddingSpeed(count / whole_s, count / bare_s)
-
-
-def _seconds(work: Callable[[], None]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started

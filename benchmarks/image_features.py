@@ -1,6 +1,6 @@
 """Features of real images to cluster: Fashion-MNIST through the ViT that ships.
 
-Shapes: N images, D embedding.
+Legend: N images, D embedding.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ BATCH = 500
 
 
 def is_available() -> bool:
-    """Return whether the images are on this machine (Debian's package dataset-fashion-mnist)."""
+    """Whether the images are on this machine (Debian's package dataset-fashion-mnist)."""
     return DATA.is_dir()
 
 
 def image_features(count: int, folder: Path) -> np.ndarray:
-    """Return `(count, D)` float32 standardized features, kept in `folder` for the next process.
+    """`(count, D)` float32 standardized features, kept in `folder` for the next process.
 
-    PretrainingError: the images cannot be read.
+    Raises:
+        PretrainingError: the images cannot be read.
     """
     file = folder / f"image-features-{count}.npy"
     if not file.exists():

@@ -13,7 +13,6 @@ import os
 import random
 import shlex
 import signal
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +22,6 @@ from pathlib import Path
 import torch
 
 from backend.demo.weights import backbone_settings
-from backend.errors import AlfaMixError
 from backend.harness.backend_process import ROOT
 from backend.harness.dataset import Dataset, read_dataset, write_digits
 from backend.harness.server import BINARY
@@ -42,21 +40,17 @@ DEFAULT_FINETUNE = ("head", "blocks:2")
 
 
 def main(argv: list[str]) -> int:
-    """Measure, print each row as it comes, and keep the rows as JSON where asked to."""
+    """The exit status; each row is printed as it comes, and the rows kept as JSON where asked to.
+
+    AlfaMixError: something that it needs is missing, wrong or ended.
+    """
     arguments = _parser().parse_args(argv)
     # The temporary folder and the servers end with the command, also when it is ended from outside.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     report = Report(arguments.json)
     report.say(shlex.join(["python", "-m", "benchmarks", "loop", *argv]))
-    try:
-        with tempfile.TemporaryDirectory(prefix="alfa-mix-loop-") as folder:
-            _measure(report, arguments, Path(folder))
-    except AlfaMixError as error:
-        print(f"python -m benchmarks loop: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        report.say("\nEnded before all was measured.")
-        return 130
+    with tempfile.TemporaryDirectory(prefix="alfa-mix-loop-") as folder:
+        _measure(report, arguments, Path(folder))
     return 0
 
 
@@ -131,6 +125,8 @@ def _settings(arguments: argparse.Namespace, images: Dataset) -> dict[str, str]:
         chosen["ALFAMIX_IMAGE_PX"] = str(arguments.image_px)
     if arguments.quick:
         chosen["ALFAMIX_BUDGET"] = str(QUICK_LABELS_A_CLASS * len(images.classes))
+    # A round begins with the last label of its batch, so that what it takes can be measured.
+    chosen.setdefault("ALFAMIX_LOOKAHEAD", "1")
     added, _line = backbone_settings({**os.environ, **chosen})
     return added | chosen
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import cycle, islice
-from time import sleep
+from time import sleep, time
 from typing import Any, TypeVar
 
 import torch
 
 from backend.errors import DemoError
 from backend.harness.dataset import Dataset
+from backend.loop.background import HEAD_ONLY
 from backend.process.startup import open_session
 from backend.settings import Settings
 from benchmarks.embedding_speed import measure_embedding
 from benchmarks.loop_stage import LabelingProject, Stage
 from benchmarks.timing import Goal, Report, percentile, seconds_of
+from model_store import phases
 
 Sample = TypeVar("Sample")
 
-STEPS = ("train", "embed", "select", "publish", "flip")
+STEPS = (phases.SELECT, phases.PUBLISH, phases.FLIP)
+FIRST_QUEUE_GOAL = Goal(60)
+FLIP_GOAL = Goal(5)
+TAKEN_OVER_GOAL = Goal(40)
 # Enough for a steady rate; all pixels are in memory while it is measured.
 SPEED_IMAGES = 960
 # Rounds that are asked for until there are enough samples. With `head` each trains for a moment
@@ -42,31 +47,36 @@ def embedding_speed(report: Report, images: Dataset, settings: Mapping[str, str]
     report.add("embedding", speed.images_s, "images/s")
     report.add("the bare network", speed.network_images_s, "images/s")
     share = 100 * speed.images_s / speed.network_images_s
-    report.add("embedding, share of the bare network's", share, "%", Goal(90, is_upper=False))
+    report.add("embedding, share of the bare network's", share, "%", Goal(80, is_upper=False))
 
 
 def steps(report: Report, stage: Stage, name: str) -> None:
     """Seconds of each step: to the first queue, and from a batch's last label to the next queue."""
     pasted_at = stage.connect()
-    first = stage.published(0)
-    _round_rows(report, f"{name}, first queue", "URL pasted", pasted_at, first["last_round"])
-    seconds = first["last_round"]["seconds"]["embed"]
-    embedded = first["last_round"]["statistics"]["embedded"]
-    report.add(f"{name}, first queue: embedding from Label Studio", embedded / seconds, "images/s")
-    labeled_at = stage.label_batch(first["batch"])
-    second = stage.published(1)
-    what = f"{name}, {second['last_round']['labels']} labels"
-    _round_rows(report, what, "last label sent", labeled_at, second["last_round"])
+    first = stage.published(0)["last_round"]
+    _round_rows(report, f"{name}, first queue", "URL pasted", pasted_at, first, FIRST_QUEUE_GOAL)
+    whole = stage.settled()
+    embedded_s = time() - pasted_at
+    report.add(f"{name}: URL pasted until all is embedded", embedded_s, "s")
+    labeled_at = stage.label_batch(whole["batch"])
+    second = stage.published(whole["last_round"]["number"] + 1)["last_round"]
+    what = f"{name}, {second['labels']} labels"
+    _round_rows(report, what, "last label sent", labeled_at, second, FLIP_GOAL)
+    if name != HEAD_ONLY:
+        tuned = stage.network_taken_over()["last_round"]
+        after_s = tuned["finished_at"] - second["finished_at"]
+        report.add(f"{what}: flip until tuned embeddings are used", after_s, "s", TAKEN_OVER_GOAL)
 
 
 def _round_rows(
-    report: Report, what: str, since: str, since_s: float, done: Mapping[str, Any]
+    report: Report, what: str, since: str, since_s: float, done: Mapping[str, Any], goal: Goal
 ) -> None:
-    noticed = f"{what}: {since} until the round starts (event, reading the tasks)"
+    noticed = f"{what}: {since} until the round starts (event, reading what changed)"
     report.add(noticed, done["started_at"] - since_s, "s")
     for step in STEPS:
         report.add(f"{what}: {step}", done["seconds"][step], "s")
-    report.add(f"{what}: {since} until the queue is flipped", done["finished_at"] - since_s, "s")
+    flipped_s = done["finished_at"] - since_s
+    report.add(f"{what}: {since} until the queue is flipped", flipped_s, "s", goal)
 
 
 @dataclass(frozen=True)
@@ -133,12 +143,12 @@ def _asking(stage: Stage, question: Question) -> Callable[[], object]:
 def while_training(stage: Stage, take: Callable[[], Sample]) -> Iterator[Sample]:
     """Samples that began and ended while a round trained or embedded; rounds follow one another."""
     for _ in range(MOST_ROUNDS):
-        number = stage.start_round()
+        stage.start_round()
         while stage.is_training():
             sample = take()
             if stage.is_training():
                 yield sample
-        stage.published(number)
+        stage.settled()
 
 
 class Submitter:
@@ -188,7 +198,7 @@ def submits(
         return taken[connected], taken[bare]
 
     pair()
-    stage.published(0)
+    stage.settled()
     at_rest = [pair(pause_s) for _ in range(count)]
     training = list(islice(while_training(stage, pair), count))
     report.add(f"{name}, at rest: Submits of each kind", len(at_rest), "samples")

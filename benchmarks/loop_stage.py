@@ -14,23 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from backend.demo import project
-from backend.demo.rounds_report import RESTING_PHASES
 from backend.errors import DemoError
-from backend.harness.annotate import Annotator
+from backend.harness import project
+from backend.harness.annotate import Annotator, Task
 from backend.harness.api import Api
-from backend.harness.backend_process import Backend, backend_environment
+from backend.harness.backend_process import Backend, backend_environment, published_number
 from backend.harness.child import free_port
 from backend.harness.dataset import Dataset
 from backend.harness.server import Account, LabelStudioServer
+from backend.loop.due import NETWORK_READY
+from model_store import phases
 
 LABEL_STUDIO_START_S = 1800.0
 # A round may take long on a busy machine, but not for ever.
 ROUND_S = 7200.0
-POLL_S = 0.1
-TRAINING_PHASES = ("train", "embed")
 
 
 @dataclass(frozen=True)
@@ -41,9 +38,9 @@ class Site:
     api: Api
     images: Dataset
 
-    def true_class(self, url: str) -> str:
+    def true_class(self, data: Mapping[str, Any]) -> str:
         """The class of a task's image."""
-        return self.images.pool[project.image_path(self.images, url)]
+        return project.true_class(self.images, data)
 
 
 @contextmanager
@@ -73,23 +70,23 @@ class LabelingProject:
         project.import_pool(site.api, self.id, site.images)
         self._annotator = Annotator(site.api, self.id, site.true_class)
 
-    def submit(self, task: Mapping[str, Any]) -> None:
+    def submit(self, task: Task) -> None:
         """Label one task with its true class, as Submit does."""
         self._annotator.submit(task)
 
-    def open_tasks(self) -> list[Mapping[str, Any]]:
+    def open_tasks(self) -> list[Task]:
         """The tasks without a label."""
         tasks = project.all_tasks(self.site.api, self.id)
         return [task for task in tasks if not task["is_labeled"]]
 
-    def labeled_task(self) -> dict[str, Any]:
+    def labeled_task(self) -> Task:
         """One that has a label, with it; DemoError: there is none."""
         for task in project.all_tasks(self.site.api, self.id):
             if task["is_labeled"]:
                 return self.task(task["id"])
         raise DemoError(f"no task of project {self.id} is labeled; needed is one")
 
-    def task(self, task_id: int) -> dict[str, Any]:
+    def task(self, task_id: int) -> Task:
         """A task with its annotations."""
         return self.site.api.call("GET", f"/api/tasks/{task_id}/", params={"resolve_uri": "false"})
 
@@ -102,35 +99,52 @@ class Stage:
     """A running backend and the project that is connected to it."""
 
     def __init__(self, backend: Backend, labeling: LabelingProject) -> None:
-        self.backend = backend
+        self.client = backend.client
         self.labeling = labeling
-        self.client = httpx.Client(base_url=backend.url, timeout=60.0)
+        self._backend = backend
 
     def connect(self) -> float:
-        """Paste the backend's URL; the moment (seconds since the epoch) when that was done."""
+        """The moment (seconds since the epoch) when the backend's URL was pasted."""
         pasted_at = time.time()
-        project.connect_backend(self.labeling.site.api, self.labeling.id, self.backend.url)
+        self._backend.connect(self.labeling.id)
         return pasted_at
 
     def status(self) -> dict[str, Any]:
         """What `/status` says of the project, {} before the backend heard of it."""
-        projects = self.client.get("/status").raise_for_status().json()["projects"]
-        return next((found for found in projects if found["project_id"] == self.labeling.id), {})
+        return self._backend.status(self.labeling.id)
 
     def published(self, number: int) -> dict[str, Any]:
-        """The status once the queue follows round `number` or a later one and nothing trains.
+        """The status once the queue follows round `number` or a later one.
 
         DemoError: it took too long, the backend or Label Studio ended.
         """
         return self._status_when(
-            f"round {number}",
+            f"round {number}", lambda status: published_number(status) >= number
+        )
+
+    def settled(self) -> dict[str, Any]:
+        """The status once there is a queue and nothing is computed, before or behind it."""
+        return self._status_when(
+            "all work to be done",
             lambda status: (
-                _published_number(status) >= number and status["phase"] in RESTING_PHASES
+                published_number(status) >= 0
+                and status["phase"] in phases.RESTING
+                and status["background"] is None
+            ),
+        )
+
+    def network_taken_over(self) -> dict[str, Any]:
+        """The status once the queue follows a round that chose by a fine-tuned network."""
+        return self._status_when(
+            "a fine-tuned network",
+            lambda status: (
+                status["last_round"] is not None
+                and status["last_round"]["statistics"].get("reason") == NETWORK_READY
             ),
         )
 
     def label_batch(self, batch: Sequence[int]) -> float:
-        """Label the batch; the moment (seconds since the epoch) when its last label was sent."""
+        """The moment (seconds since the epoch) when the last label of the batch was sent."""
         tasks = [self.labeling.task(task_id) for task_id in batch]
         for task in tasks[:-1]:
             self.labeling.submit(task)
@@ -139,43 +153,36 @@ class Stage:
         return sent_at
 
     def is_training(self) -> bool:
-        """Whether a round trains or embeds at this moment."""
-        return self.status()["phase"] in TRAINING_PHASES
+        """Whether a network trains or embeds at this moment."""
+        return self.status().get("background") is not None
 
     def start_round(self) -> int:
-        """Ask for a round as Start Training does; its number, as soon as it trains (or is done)."""
-        number = _published_number(self.published(0)) + 1
+        """The number of a round asked for as Start Training does, once it is there."""
+        number = published_number(self.settled()) + 1
         body = {"action": "START_TRAINING", "project": self.labeling.fields()}
         self.client.post("/webhook", json=body).raise_for_status()
-        self._status_when(
-            f"the start of round {number}",
-            lambda status: (
-                _published_number(status) >= number
-                or (status["round"] >= number and status["phase"] in TRAINING_PHASES)
-            ),
-        )
+        self.published(number)
         return number
+
+    def restart(self) -> None:
+        """End the backend and start it again."""
+        self._backend.stop()
+        self._backend.start()
 
     def key(self) -> str:
         """The project as Label Studio names it to a backend."""
         return self.status()["key"]
 
     def _status_when(
-        self, what: str, reached: Callable[[dict[str, Any]], bool], timeout_s: float = ROUND_S
+        self, what: str, reached: Callable[[Mapping[str, Any]], bool]
     ) -> dict[str, Any]:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            self.backend.child.check()
-            self.labeling.site.server.child.check()
-            status = self.status()
-            if status and reached(status):
-                return status
-            if time.monotonic() > deadline:
-                raise DemoError(
-                    f"waited {timeout_s:.0f} s for {what}; the backend is in phase "
-                    f"{status.get('phase')}, its last error: {status.get('last_error')}"
-                )
-            time.sleep(POLL_S)
+        return self._backend.status_when(
+            self.labeling.id,
+            what,
+            reached,
+            timeout_s=ROUND_S,
+            check=self.labeling.site.server.child.check,
+        )
 
 
 @contextmanager
@@ -186,15 +193,8 @@ def running_stage(site: Site, folder: Path, settings: Mapping[str, str]) -> Iter
     """
     labeling = LabelingProject(site, f"Measured with {folder.name}")
     env = backend_environment({**os.environ, **settings}, folder / "data", site.server, free_port())
-    backend = Backend.start(env, folder / "backend.log")
-    stage = Stage(backend, labeling)
+    backend = Backend(site.api, env, folder / "backend.log")
     try:
-        yield stage
+        yield Stage(backend.start(), labeling)
     finally:
-        stage.client.close()
-        backend.child.stop()
-
-
-def _published_number(status: Mapping[str, Any]) -> int:
-    published = status["last_round"]
-    return -1 if published is None else published["number"]
+        backend.stop()

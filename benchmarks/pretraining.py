@@ -1,11 +1,11 @@
-"""How much the shipped checkpoint knows: Fashion-MNIST's test images by k-NN and few labels.
+"""How good the shipped checkpoint's features are: Fashion-MNIST by k-NN and by few labels.
 
 `python -m benchmarks pretraining` prints one row per representation: the bundled ViT, the same
 network untrained, the raw pixels, and a PCA of them. The labels come from the training images'
 last rows and are seen by nothing but the two classifiers; the ViT has seen the training images
 without labels, PCA is fitted on the same.
 
-N images, D features.
+Legend: N images, D features.
 """
 
 from __future__ import annotations
@@ -19,28 +19,26 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 
-from backend.errors import AlfaMixError
-from backend.pretraining.evaluate import features, knn_accuracy, linear_accuracy
+from backend.errors import AlfaMixError, WeightsError
+from backend.pretraining.evaluate import features, knn_accuracy
 from backend.pretraining.idx import read_idx_images, read_idx_labels
 from backend.vision.network import BUNDLED_WEIGHTS
-from backend.vision.trainable import build_vit, card_blueprint, load_start
-from backend.vision.weights_file import read_weights
+from backend.vision.trainable import (
+    Architecture,
+    StartingPoint,
+    build_vit,
+    card_architecture,
+    load_start,
+)
+from benchmarks.timing import Row
 
 DATA = Path("/usr/share/datasets/fashion-mnist")
 REFERENCES = 5000
 FEW_LABELS = 100
 DRAWS = 10
 PCA_IMAGES = 20_000
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measurement."""
-
-    what: str
-    value: float
-    unit: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,15 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Shipped:
+    """The network of a weights file: what builds it, its weights, the side of its images."""
+
+    architecture: Architecture
+    start: StartingPoint
+    image_px: int
+
+
+@dataclass(frozen=True)
 class Representation:
     """(N, D) features of the references and of the queries."""
 
@@ -64,7 +71,7 @@ class Representation:
 
 
 def main(argv: list[str]) -> int:
-    """Print the table, and write it as JSON where asked to."""
+    """Print the table, and write it as JSON where asked to; 0 done, 1 it failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks pretraining", description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the IDX files")
     parser.add_argument("--weights", type=Path, default=BUNDLED_WEIGHTS)
@@ -86,7 +93,8 @@ def main(argv: list[str]) -> int:
 def read_data(folder: Path) -> Data:
     """Fashion-MNIST (or MNIST) as Debian ships it.
 
-    Raises PretrainingError when a file is missing or damaged.
+    Raises:
+        PretrainingError: a file is missing or damaged.
     """
     images = read_idx_images(folder / "train-images-idx3-ubyte.gz")
     labels = read_idx_labels(folder / "train-labels-idx1-ubyte.gz")
@@ -97,6 +105,19 @@ def read_data(folder: Path) -> Data:
         query_labels=read_idx_labels(folder / "t10k-labels-idx1-ubyte.gz"),
         unlabeled=images,
     )
+
+
+def read_shipped(weights: Path) -> Shipped:
+    """The network that a weights file and its card hold.
+
+    Raises:
+        WeightsError: the file is missing, damaged or carries no card.
+    """
+    architecture = card_architecture(weights)
+    if architecture is None:
+        raise WeightsError(f"{weights} carries no card; needed is a file of backend pretrain")
+    image_px = architecture.arguments["img_size"]
+    return Shipped(architecture, load_start(architecture.model, weights, image_px), image_px)
 
 
 def measure(data: Data, weights: Path, seed: int) -> list[Row]:
@@ -137,13 +158,28 @@ def few_label_accuracy(
     return float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
 
 
+def linear_accuracy(
+    rows: np.ndarray, row_labels: np.ndarray, queries: np.ndarray, labels: np.ndarray
+) -> float:
+    """Share of `queries` that a logistic regression on `rows` names right.
+
+    Both are centered and divided by one number, the rows' overall standard deviation: a scale per
+    feature would blow up the last components of a PCA.
+    """
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    scale = np.sqrt(np.mean(deviation**2)) or 1.0
+    classifier = LogisticRegression(max_iter=2000).fit((rows - mean) / scale, row_labels)
+    return float(classifier.score((queries - mean) / scale, labels))
+
+
 def representations(data: Data, weights: Path) -> list[Representation]:
     """What is compared."""
-    bundled = of_network("bundled ViT", trained(weights), weights, data)
+    shipped = read_shipped(weights)
+    bundled = of_network("bundled ViT", trained(shipped), shipped, data)
     pixels = Representation("raw pixels", flat(data.references), flat(data.queries))
     return [
         bundled,
-        of_network("the same network untrained", untrained(weights), weights, data),
+        of_network("the same network untrained", untrained(shipped), shipped, data),
         pixels,
         pca_of(pixels, data, bundled.references.shape[1]),
     ]
@@ -164,27 +200,25 @@ def pca_of(pixels: Representation, data: Data, components: int) -> Representatio
     )
 
 
-def of_network(name: str, vit: torch.nn.Module, weights: Path, data: Data) -> Representation:
+def of_network(name: str, vit: torch.nn.Module, shipped: Shipped, data: Data) -> Representation:
     """The CLS token after the last block, as in the paper."""
-    card = read_weights(weights).card
-    arguments = (card.mean, card.std, card.image_px)
-    return Representation(
-        name,
-        features(vit, data.references, *arguments),
-        features(vit, data.queries, *arguments),
-    )
+    start = shipped.start
+
+    def rows(pixels: torch.Tensor) -> np.ndarray:
+        return features(vit, pixels, start.mean, start.std, shipped.image_px)
+
+    return Representation(name, rows(data.references), rows(data.queries))
 
 
-def untrained(weights: Path) -> torch.nn.Module:
-    """The network of the weights file's card with timm's random weights, seed 0."""
+def untrained(shipped: Shipped) -> torch.nn.Module:
+    """The network with timm's random weights, seed 0."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return build_vit(card_blueprint(weights)).eval()
+        return build_vit(shipped.architecture).eval()
 
 
-def trained(weights: Path) -> torch.nn.Module:
+def trained(shipped: Shipped) -> torch.nn.Module:
     """The network with the weights of the file."""
-    blueprint = card_blueprint(weights)
-    vit = build_vit(blueprint)
-    vit.load_state_dict(load_start(blueprint.model, weights, blueprint.arguments["img_size"]).state)
+    vit = build_vit(shipped.architecture)
+    vit.load_state_dict(shipped.start.state)
     return vit.eval()

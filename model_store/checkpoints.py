@@ -4,6 +4,8 @@ The card is JSON in the file's metadata under the key "card", so tensors and des
 parted or come from two different rounds.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +34,7 @@ class Checkpoint:
 def save_checkpoint(
     folder: Path, name: str, tensors: Mapping[str, torch.Tensor], card: Mapping[str, Any]
 ) -> Path:
-    """Write `<folder>/<name>.safetensors` atomically and return its path.
+    """The path of the new `<folder>/<name>.safetensors`, written atomically.
 
     Raises:
         StoreError: the folder or the file cannot be written.
@@ -59,16 +61,3 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except KeyError as error:
         raise StoreError(f"{path} carries no card; needed is a file of save_checkpoint") from error
     return Checkpoint(tensors, card)
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """The card of the checkpoint at `path`, without reading its tensors' data.
-
-    Raises:
-        StoreError: as `load_checkpoint`.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            return json.loads((file.metadata() or {})[CARD_KEY])
-    except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise StoreError(f"cannot read the card of the checkpoint {path}: {error}") from error

@@ -11,6 +11,8 @@ again and whoever fills the store computes them anew.
 Legend: N rows asked for, D width of a row.
 """
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import re
@@ -26,7 +28,7 @@ from backend.errors import StoreError
 from model_store.files import write_atomically
 from model_store.part_index import PartIndex
 
-LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 VERSION_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 PART_GLOB = "part-*.parquet"
 
@@ -181,4 +183,4 @@ def _set_aside(part: Path, error: Exception) -> None:
         return
     damaged = part.with_name(part.name + ".damaged")
     part.replace(damaged)
-    LOG.warning("%s is damaged (%s): set aside as %s", part, error, damaged.name)
+    logger.warning("%s is damaged (%s): set aside as %s", part, error, damaged.name)

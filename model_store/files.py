@@ -4,6 +4,8 @@ A file is written under a temporary name in its own folder, synced, renamed over
 the folder is synced: after a kill or a power cut the old file or the new one is there, never half.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import tempfile
@@ -29,7 +31,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         _fill_and_rename(Path(name), path, write)
     except OSError as error:
         raise StoreError(
-            f"cannot write {path}: {error}; MODEL_DIR must be writable and have space left"
+            f"cannot write {path}: {error}; the folder must be writable and have space left"
         ) from error
 
 
@@ -53,11 +55,6 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {path}: {error}; needed is a JSON file") from error
-
-
-def is_temporary(path: Path) -> bool:
-    """Whether `path` is what an interrupted `write_atomically` left behind."""
-    return path.name.startswith(TEMPORARY_PREFIX)
 
 
 def _fill_and_rename(temporary: Path, path: Path, write: Callable[[Path], None]) -> None:

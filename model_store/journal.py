@@ -1,25 +1,25 @@
 """The journal: what is known of every project and how far every round is.
 
-One SQLite file (or any database URL of SQLAlchemy) shared by the web process, which notes what
-happened, and the worker, which acts. Every method is one short transaction.
+Shared by the web process, which notes what happened, and the worker, which acts. Every method is
+one short transaction.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
 from backend.errors import StoreError
-from model_store import schema
-from model_store.schema import batch, project, round_, unreadable
-
-Row = TypeVar("Row")
-Clock = Callable[[], float]
+from model_store import phases, versions
+from model_store.database import Clock, Database, columns_of, values_of
+from model_store.schema import batch, project, round_, task, unreadable
+from model_store.task_mirror import TaskMirror
+from model_store.tunings import Tunings
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,27 @@ class ProjectState:
     labeled: int
     skipped: int
     pool: int
-    counters: str
     previous_sampling: str | None
     webhook_id: int | None
     last_error: str | None
     last_error_at: float | None
-    batch_progress_at: float
+    background: str
+    background_done: int
+    background_total: int
+    background_started_at: float
+    embedded: int
+    unembedded: int | None
+    users: int
+    tab_id: int | None
+    background_error: str | None
 
 
 @dataclass(frozen=True)
 class RoundState:
-    """One active-learning round; `phase` names the step that comes next, or `done`."""
+    """One active-learning round; `phase` names the step that comes next, or `done`.
+
+    tuning: number of the network whose embeddings it chose from, `n_embedded` of them.
+    """
 
     key: str
     number: int
@@ -72,11 +82,13 @@ class RoundState:
     seconds: Mapping[str, float]
     started_at: float
     finished_at: float | None
+    tuning: int = 0
+    n_embedded: int = 0
 
 
 @dataclass(frozen=True)
 class QueuedTask:
-    """One task of a round's batch or reserve, in rank order."""
+    """One task that a round published, or is about to; `is_reserve` where it is past the batch."""
 
     rank: int
     task_id: int
@@ -86,6 +98,21 @@ class QueuedTask:
     class_name: str | None
     probability: float | None
     prediction_id: int | None = None
+
+
+@dataclass(frozen=True)
+class QueueProgress:
+    """How far people are through what a round published.
+
+    queued: tasks published or about to be. batch, batch_done: those of the batch, and how many of
+        them were labeled, skipped or deleted.
+    waiting: published tasks that nobody labeled or skipped yet; somebody may hold one.
+    """
+
+    queued: int
+    batch: int
+    batch_done: int
+    waiting: int
 
 
 @dataclass(frozen=True)
@@ -99,21 +126,19 @@ class UnreadableTask:
 
 
 class Journal:
-    """The journal of one Label Studio host."""
+    """The journal of one Label Studio host.
+
+    tasks: what Label Studio said of every task. tunings: the networks that embed the pool.
+    """
 
     def __init__(self, url: str, clock: Clock = time.time) -> None:
         """Open (and create where needed) the journal at an SQLAlchemy database URL.
 
-        StoreError: the database cannot be opened or written.
+        StoreError: the database cannot be opened or written, or a later release wrote it.
         """
-        self._engine = sa.create_engine(url, connect_args=_connect_args(url))
-        self._clock = clock
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
-        try:
-            schema.create(self._engine)
-        except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"the journal {url} cannot be opened or written: {error}") from error
+        self._database = Database(url, clock)
+        self.tasks = TaskMirror(self._database)
+        self.tunings = Tunings(self._database)
 
     @classmethod
     def in_folder(cls, folder: Path, clock: Clock = time.time) -> Journal:
@@ -127,18 +152,26 @@ class Journal:
             raise StoreError(f"MODEL_DIR: {folder} cannot be created: {error}") from error
         return cls(f"sqlite:///{folder / 'journal.sqlite'}", clock)
 
+    def now(self) -> float:
+        """Seconds since the epoch, by the journal's clock."""
+        return self._database.now()
+
     def close(self) -> None:
         """Close the connections."""
-        self._engine.dispose()
+        self._database.close()
 
     # What the web process notes
 
-    def note_changed(self, key: str, *, training_requested: bool = False) -> None:
-        """Note that something happened in a project."""
+    def note_changed(
+        self, key: str, *, training_requested: bool = False, look_at_connection: bool = False
+    ) -> None:
+        """Note that something happened in a project, perhaps to its connection."""
         values: dict[str, Any] = {"changed": project.c.changed + 1}
+        if look_at_connection:
+            values["checked_at"] = 0.0
         if training_requested:
             values["training_requested"] = project.c.changed + 1
-        with self._engine.begin() as connection:
+        with self._database.engine.begin() as connection:
             self._ensure_project(connection, key)
             connection.execute(project.update().where(project.c.key == key).values(**values))
 
@@ -158,20 +191,22 @@ class Journal:
         )
         news = sa.case((is_known, 0), else_=1)
         values = {**said, "backend_url": backend_url, "connected": True}
-        with self._engine.begin() as connection:
+        looked_at = sa.case((is_known, project.c.checked_at), else_=0.0)
+        with self._database.engine.begin() as connection:
             self._ensure_project(connection, key)
             statement = project.update().where(project.c.key == key)
-            connection.execute(statement.values(**values, changed=project.c.changed + news))
+            changed = project.c.changed + news
+            connection.execute(statement.values(**values, changed=changed, checked_at=looked_at))
 
     # Projects
 
     def projects(self) -> list[ProjectState]:
         """All projects, by id."""
-        return self._all(ProjectState, sa.select(project).order_by(project.c.project_id))
+        return self._database.all(ProjectState, _projects().order_by(project.c.project_id))
 
     def project(self, key: str) -> ProjectState | None:
         """One project, or None where it was never heard of."""
-        return self._first(ProjectState, sa.select(project).where(project.c.key == key))
+        return self._database.first(ProjectState, _projects().where(project.c.key == key))
 
     def key_of(self, project: str) -> str | None:
         """The key of a project named by its key or by its bare id; None where it is unknown."""
@@ -182,8 +217,7 @@ class Journal:
 
     def update_project(self, key: str, **values: Any) -> None:
         """Set columns of one project."""
-        with self._engine.begin() as connection:
-            connection.execute(project.update().where(project.c.key == key).values(**values))
+        self._database.write(project.update().where(project.c.key == key).values(**values))
 
     def set_phase(self, key: str, phase: str, done: int = 0, total: int = 0) -> None:
         """Note the phase that a project is in, and how far it is."""
@@ -192,28 +226,46 @@ class Journal:
             key, phase=phase, phase_done=done, phase_total=total, phase_started_at=started
         )
 
+    def set_background(self, key: str, phase: str, done: int = 0, total: int = 0) -> None:
+        """Note what is computed behind a project's queue, and how far it is; "" for nothing."""
+        is_same = project.c.background == phase
+        started = sa.case((is_same, project.c.background_started_at), else_=self.now())
+        values = {"background": phase, "background_done": done, "background_total": total}
+        self.update_project(key, **values, background_started_at=started)
+
     def set_error(self, key: str, message: str | None) -> None:
         """Note the error that `/status` shows; None clears it."""
         at = None if message is None else self.now()
         self.update_project(key, last_error=message, last_error_at=at)
 
+    def set_background_error(self, key: str, message: str | None) -> None:
+        """Note the error of what is computed behind a project's queue; None clears it."""
+        self.update_project(key, background_error=message)
+
     # Rounds
 
     def latest_round(self, key: str) -> RoundState | None:
         """The newest round of a project, open or done."""
-        return self._first(RoundState, self._rounds(key).order_by(round_.c.number.desc()))
+        return self._database.first(RoundState, self._rounds(key).order_by(round_.c.number.desc()))
 
     def published_round(self, key: str) -> RoundState | None:
         """The newest round that is done: the one that the queue follows."""
-        done = self._rounds(key).where(round_.c.phase == "done")
-        return self._first(RoundState, done.order_by(round_.c.number.desc()))
+        done = self._rounds(key).where(round_.c.phase == phases.DONE)
+        return self._database.first(RoundState, done.order_by(round_.c.number.desc()))
 
-    def rounds(self, key: str) -> list[RoundState]:
-        """All rounds of a project, oldest first."""
-        return self._all(RoundState, self._rounds(key).order_by(round_.c.number))
+    def model_version(self, key: str | None) -> str:
+        """The version that a project's queue follows; the unnumbered one before its first round."""
+        state = None if key is None else self.published_round(key)
+        return versions.UNNUMBERED if state is None else state.model_version
 
-    def open_round(self, state: RoundState, *, counters: str = "", looked_at: int = 0) -> None:
-        """Add a round, and note with it the tasks' counters and the requests that it answers.
+    def recent_round_s(self, key: str, count: int = 3) -> list[float]:
+        """How many seconds the last finished rounds took, newest first."""
+        done = self._rounds(key).where(round_.c.finished_at.is_not(None))
+        found = self._database.all(RoundState, done.order_by(round_.c.number.desc()).limit(count))
+        return [(state.finished_at or 0.0) - state.started_at for state in found]
+
+    def open_round(self, state: RoundState, *, looked_at: int = 0) -> None:
+        """Add a round, and note with it which requests it answers.
 
         It answers the requests for training up to change `looked_at`: a later one may stand for
         labels that came after the round read the tasks.
@@ -221,72 +273,106 @@ class Journal:
         answered = sa.case(
             (project.c.training_requested <= looked_at, 0), else_=project.c.training_requested
         )
-        values = {"counters": counters, "training_requested": answered}
-        with self._engine.begin() as connection:
-            connection.execute(round_.insert().values(**_values(state)))
-            connection.execute(project.update().where(project.c.key == state.key).values(**values))
+        values = {"training_requested": answered}
+        self._database.write(
+            round_.insert().values(**values_of(state)),
+            project.update().where(project.c.key == state.key).values(**values),
+        )
 
     def update_round(self, state: RoundState, **values: Any) -> RoundState:
         """Set columns of a round; the round as it is now."""
-        with self._engine.begin() as connection:
-            here = (round_.c.key == state.key) & (round_.c.number == state.number)
-            connection.execute(round_.update().where(here).values(**values))
-        return RoundState(**{**_values(state), **values})
+        here = (round_.c.key == state.key) & (round_.c.number == state.number)
+        self._database.write(round_.update().where(here).values(**values))
+        return RoundState(**{**values_of(state), **values})
 
     # The queue of a round
 
-    def set_queue(self, state: RoundState, tasks: Iterable[QueuedTask]) -> None:
-        """Replace a round's batch and reserve."""
-        here = (batch.c.key == state.key) & (batch.c.number == state.number)
-        rows = [{"key": state.key, "number": state.number, **_values(task)} for task in tasks]
-        with self._engine.begin() as connection:
-            connection.execute(batch.delete().where(here))
-            if rows:
-                connection.execute(batch.insert(), rows)
+    def add_to_queue(self, state: RoundState, tasks: Sequence[QueuedTask]) -> None:
+        """Note tasks that are about to be published."""
+        place = {"key": state.key, "number": state.number}
+        self._database.insert_all(batch, [place | values_of(task) for task in tasks])
 
     def queue(self, state: RoundState) -> list[QueuedTask]:
-        """A round's batch and reserve in rank order."""
-        here = (batch.c.key == state.key) & (batch.c.number == state.number)
-        columns = [batch.c[name.name] for name in fields(QueuedTask)]
-        return self._all(QueuedTask, sa.select(*columns).where(here).order_by(batch.c.rank))
+        """What a round published, and was about to, in rank order."""
+        return self._queued(state, sa.true())
+
+    def awaiting(self, state: RoundState) -> list[QueuedTask]:
+        """What a round was about to publish: Label Studio may hold the prediction or not."""
+        return self._queued(state, batch.c.prediction_id.is_(None))
+
+    def waiting_tasks(self, state: RoundState) -> list[QueuedTask]:
+        """What a round published that nobody labeled or skipped yet."""
+        return self._queued(state, batch.c.prediction_id.is_not(None) & _is_open())
+
+    def queue_progress(self, state: RoundState) -> QueueProgress:
+        """How far people are through what a round published."""
+        in_batch, is_open = sa.not_(batch.c.is_reserve), _is_open()
+        statement = sa.select(
+            sa.func.count(),
+            _sum(in_batch),
+            _sum(in_batch & is_open),
+            _sum(is_open & batch.c.prediction_id.is_not(None)),
+        ).where(_queue_of(state))
+        with self._database.engine.connect() as connection:
+            queued, total, left, waiting = connection.execute(statement).one()
+        return QueueProgress(queued, total or 0, (total or 0) - (left or 0), waiting or 0)
+
+    def next_rank(self, state: RoundState) -> int:
+        """The rank after the last one that a round published or was about to."""
+        last = self._database.scalar(sa.select(sa.func.max(batch.c.rank)).where(_queue_of(state)))
+        return 0 if last is None else int(last) + 1
 
     def note_prediction(self, state: RoundState, task_id: int, prediction_id: int) -> None:
         """Note that Label Studio holds the prediction of one queued task."""
-        here = (
-            (batch.c.key == state.key)
-            & (batch.c.number == state.number)
-            & (batch.c.task_id == task_id)
-        )
-        with self._engine.begin() as connection:
-            connection.execute(batch.update().where(here).values(prediction_id=prediction_id))
+        here = _queue_of(state) & (batch.c.task_id == task_id)
+        self._database.write(batch.update().where(here).values(prediction_id=prediction_id))
 
-    def forget_predictions(self, state: RoundState) -> None:
-        """Note that Label Studio holds none of a round's predictions any more."""
-        here = (batch.c.key == state.key) & (batch.c.number == state.number)
-        with self._engine.begin() as connection:
-            connection.execute(batch.update().where(here).values(prediction_id=None))
+    def note_gone(self, state: RoundState, task_id: int) -> None:
+        """Note that Label Studio no longer has a queued task."""
+        self._database.write(batch.delete().where(_queue_of(state), batch.c.task_id == task_id))
+        self.tasks.remove(state.key, [task_id])
+
+    def forget_predictions(self, state: RoundState, task_ids: Sequence[int]) -> None:
+        """Note that Label Studio no longer holds the predictions of some queued tasks."""
+        here = _queue_of(state) & batch.c.task_id.in_(task_ids)
+        self._database.write(batch.update().where(here).values(prediction_id=None))
+
+    def forget_queues_before(self, state: RoundState) -> None:
+        """Forget what earlier rounds than this one published."""
+        self._database.write(
+            batch.delete().where(batch.c.key == state.key, batch.c.number < state.number)
+        )
 
     # Unreadable tasks
 
-    def set_unreadable(self, key: str, tasks: Iterable[UnreadableTask]) -> None:
-        """Replace the list of a project's unreadable tasks."""
-        rows = [{"key": key, **_values(task)} for task in tasks]
-        with self._engine.begin() as connection:
-            connection.execute(unreadable.delete().where(unreadable.c.key == key))
-            if rows:
-                connection.execute(unreadable.insert(), rows)
+    def note_unreadable(self, key: str, tasks: Iterable[UnreadableTask]) -> None:
+        """Note tasks whose image could not be had; what was known of them is replaced."""
+        for found in tasks:
+            here = (unreadable.c.key == key) & (unreadable.c.task_id == found.task_id)
+            values = unreadable.insert().values(key=key, **values_of(found))
+            self._database.write(unreadable.delete().where(here), values)
+
+    def note_readable(self, key: str, task_ids: Sequence[int]) -> None:
+        """Note that the images of tasks can be had."""
+        here = (unreadable.c.key == key) & unreadable.c.task_id.in_(task_ids)
+        self._database.write(unreadable.delete().where(here))
 
     def unreadable(self, key: str) -> list[UnreadableTask]:
         """A project's unreadable tasks, by id."""
-        columns = [unreadable.c[name.name] for name in fields(UnreadableTask)]
-        here = sa.select(*columns).where(unreadable.c.key == key)
-        return self._all(UnreadableTask, here.order_by(unreadable.c.task_id))
+        here = sa.select(*columns_of(UnreadableTask, unreadable)).where(unreadable.c.key == key)
+        return self._database.all(UnreadableTask, here.order_by(unreadable.c.task_id))
+
+    def unreadable_in_pool(self, key: str) -> int:
+        """How many tasks that wait for a label have an image that could not be had."""
+        statement = (
+            sa.select(sa.func.count())
+            .select_from(unreadable)
+            .join(task, (task.c.key == unreadable.c.key) & (task.c.task_id == unreadable.c.task_id))
+            .where(unreadable.c.key == key, sa.not_(task.c.is_done), sa.not_(task.c.is_skipped))
+        )
+        return int(self._database.scalar(statement) or 0)
 
     # Inner workings
-
-    def now(self) -> float:
-        """The journal's clock."""
-        return self._clock()
 
     def _ensure_project(self, connection: sa.Connection, key: str) -> None:
         found = connection.execute(sa.select(project.c.key).where(project.c.key == key)).first()
@@ -295,27 +381,32 @@ class Journal:
             insert = project.insert().prefix_with("OR IGNORE", dialect="sqlite")
             connection.execute(insert.values(key=key, project_id=project_id))
 
+    def _queued(self, state: RoundState, which: sa.ColumnElement[bool]) -> list[QueuedTask]:
+        statement = sa.select(*columns_of(QueuedTask, batch)).where(_queue_of(state), which)
+        return self._database.all(QueuedTask, statement.order_by(batch.c.rank))
+
     def _rounds(self, key: str) -> sa.Select:
-        return sa.select(round_).where(round_.c.key == key)
-
-    def _all(self, kind: type[Row], statement: sa.Select) -> list[Row]:
-        with self._engine.connect() as connection:
-            return [kind(**row._mapping) for row in connection.execute(statement)]
-
-    def _first(self, kind: type[Row], statement: sa.Select) -> Row | None:
-        found = self._all(kind, statement.limit(1))
-        return found[0] if found else None
+        return sa.select(*columns_of(RoundState, round_)).where(round_.c.key == key)
 
 
-def _values(state: Any) -> dict[str, Any]:
-    return {column.name: getattr(state, column.name) for column in fields(state)}
+def _projects() -> sa.Select:
+    return sa.select(*columns_of(ProjectState, project))
 
 
-def _connect_args(url: str) -> dict[str, Any]:
-    return {"timeout": 30} if url.startswith("sqlite") else {}
+def _is_open() -> sa.ColumnElement[bool]:
+    """Whether the task of a queue's row waits for a label; one that is gone does not."""
+    known = sa.select(task.c.task_id).where(
+        task.c.key == batch.c.key,
+        task.c.task_id == batch.c.task_id,
+        sa.not_(task.c.is_done),
+        sa.not_(task.c.is_skipped),
+    )
+    return known.exists()
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # WAL: the web process reads and notes while the worker writes.
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
+def _sum(which: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.sum(sa.case((which, 1), else_=0))
+
+
+def _queue_of(state: RoundState) -> sa.ColumnElement[bool]:
+    return (batch.c.key == state.key) & (batch.c.number == state.number)

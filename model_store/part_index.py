@@ -1,4 +1,9 @@
-"""Where each image key's row lies: which part, which row. 40 bytes a key, found by bisection."""
+"""Where each image key's row lies: which part, which row. 40 bytes a key, found by bisection.
+
+Legend: N keys asked for.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -47,13 +52,13 @@ class PartIndex:
         self._starts = np.cumsum([0, *map(len, arrays)])
 
     @classmethod
-    def empty(cls) -> "PartIndex":
+    def empty(cls) -> PartIndex:
         """An index over no part."""
         return cls([], {})
 
     def with_parts(
         self, parts: list[Path], read_keys: Callable[[Path], list[str] | None]
-    ) -> "PartIndex":
+    ) -> PartIndex:
         """An index over exactly `parts`; `read_keys` is called for those not known yet."""
         keys_of_part: dict[Path, np.ndarray] = {}
         for part in parts:

@@ -1,22 +1,24 @@
-"""What a project and a round can be at: the words of the journal, of `/status` and of the pages.
+"""What a project, a round and a network can be at: the words of the journal and of `/status`.
 
-A round's phase names the step that comes next; while a round is under way its project shows the
-same word.
+A phase names the step that comes next. What the queue is at and what is computed behind it are two
+things: people label one batch while the network for a later one trains.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-# Steps of a round, in their order, and the end.
-TRAIN: Final = "train"
-EMBED: Final = "embed"
+# A round, in the order of its steps: what people label next.
 SELECT: Final = "select"
 PUBLISH: Final = "publish"
 FLIP: Final = "flip"
+# A network, in the order of its steps: what embeds the pool.
+TRAIN: Final = "train"
+EMBED: Final = "embed"
+# The end of both.
 DONE: Final = "done"
 
-# What a project is at between rounds.
+# A project between rounds.
 WAITING: Final = "waiting"  # just heard of
 SYNC: Final = "sync"  # its tasks are being read
 ANNOTATE: Final = "annotate"  # people label the batch

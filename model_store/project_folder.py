@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +13,15 @@ import pyarrow.parquet as pq
 
 from backend.errors import StoreError
 from model_store.files import write_atomically
+
+KEPT_ROUNDS = 5
+ROUND_FILES = (
+    "checkpoints/[0-9]*.safetensors",
+    "checkpoints/tuning-*.safetensors",
+    "rounds/*-ranking.parquet",
+    "rounds/*-scores.parquet",
+    "rounds/*-tasks.parquet",  # of releases before 0.2
+)
 
 
 def host_folder(model_dir: Path, label_studio_url: str) -> Path:
@@ -40,13 +49,30 @@ class ProjectFolder:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
-    def tasks_file(self, number: int) -> Path:
-        """The tasks of a round as they were when it began."""
-        return self.path / "rounds" / f"{number:05d}-tasks.parquet"
+    def ranking_file(self, number: int) -> Path:
+        """The order in which a round serves the pool."""
+        return self.path / "rounds" / f"{number:05d}-ranking.parquet"
 
     def scores_file(self, number: int) -> Path:
         """The class and probability that a round's network gives each image."""
         return self.path / "rounds" / f"{number:05d}-scores.parquet"
+
+    def drop_old_rounds(self, kept: Collection[str]) -> None:
+        """Remove the files of all but the last rounds and networks, and checkpoints but `kept`."""
+        for pattern in ROUND_FILES:
+            for path in sorted(self.path.glob(pattern))[:-KEPT_ROUNDS]:
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
+
+
+def round_name(number: int) -> str:
+    """The name of a round's checkpoint."""
+    return f"{number:05d}"
+
+
+def tuning_name(number: int) -> str:
+    """The name of a fine-tuned network's checkpoint."""
+    return f"tuning-{number:05d}"
 
 
 def write_table(path: Path, columns: Mapping[str, np.ndarray | list]) -> None:

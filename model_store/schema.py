@@ -1,36 +1,36 @@
-"""The journal's tables."""
+"""The journal's tables, and the steps from the layout of an earlier release to today's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import sqlalchemy as sa
 
+from backend.errors import StoreError
+from model_store import phases
+
 metadata = sa.MetaData()
-
-
-def create(engine: sa.Engine) -> None:
-    """Create what is missing; several processes may do so at the same moment."""
-    with engine.begin() as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-            for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+# Counted up by whoever changes a table, with a step in STEPS.
+LAYOUT = 2
 
 
 def _text(name: str) -> sa.Column:
-    return sa.Column(name, sa.Text, nullable=False, default="")
+    return sa.Column(name, sa.Text, nullable=False, default="", server_default="")
 
 
 def _count(name: str) -> sa.Column:
-    return sa.Column(name, sa.Integer, nullable=False, default=0)
+    return sa.Column(name, sa.Integer, nullable=False, default=0, server_default="0")
 
 
 def _time(name: str) -> sa.Column:
-    return sa.Column(name, sa.Float, nullable=False, default=0.0)
+    return sa.Column(name, sa.Float, nullable=False, default=0.0, server_default="0")
 
 
 def _flag(name: str) -> sa.Column:
-    return sa.Column(name, sa.Boolean, nullable=False, default=False)
+    return sa.Column(name, sa.Boolean, nullable=False, default=False, server_default=sa.false())
 
+
+layout = sa.Table("layout", metadata, sa.Column("number", sa.Integer, primary_key=True))
 
 # `key` is Label Studio's own "id.createdEpoch": a project that got the id of a deleted one is new.
 project = sa.Table(
@@ -50,19 +50,31 @@ project = sa.Table(
     # The change with which training was last requested; 0 where every request was answered.
     _count("training_requested"),
     _time("checked_at"),
-    sa.Column("phase", sa.Text, nullable=False, default="waiting"),
+    sa.Column("phase", sa.Text, nullable=False, default=phases.WAITING),
     _count("phase_done"),
     _count("phase_total"),
     _time("phase_started_at"),
     _count("labeled"),
     _count("skipped"),
     _count("pool"),
-    _text("counters"),
     sa.Column("previous_sampling", sa.Text),
     sa.Column("webhook_id", sa.Integer),
     sa.Column("last_error", sa.Text),
     sa.Column("last_error_at", sa.Float),
-    _time("batch_progress_at"),
+    # Since layout 2. What is computed behind the queue, beside what the queue is at.
+    _text("background"),
+    _count("background_done"),
+    _count("background_total"),
+    _time("background_started_at"),
+    # Tasks whose embedding is kept, under the newest network that the whole pool went through, and
+    # those that still lack one.
+    _count("embedded"),
+    # Null where tasks came that nobody looked at yet.
+    sa.Column("unembedded", sa.Integer),
+    # Users of the organization: each may hold a task.
+    _count("users"),
+    sa.Column("tab_id", sa.Integer),
+    sa.Column("background_error", sa.Text),
 )
 
 round_ = sa.Table(
@@ -83,8 +95,12 @@ round_ = sa.Table(
     sa.Column("seconds", sa.JSON, nullable=False),
     _time("started_at"),
     sa.Column("finished_at", sa.Float),
+    # Since layout 2: the network whose embeddings it chose from, and of how many tasks.
+    _count("tuning"),
+    _count("n_embedded"),
 )
 
+# A round's published tasks; where the ranking goes on lies in a file of the round.
 batch = sa.Table(
     "batch",
     metadata,
@@ -109,3 +125,136 @@ unreadable = sa.Table(
     _text("reason"),
     _time("tried_at"),
 )
+
+# Since layout 2. One row for each network that embeds the pool; number 0 is the pre-trained one.
+tuning = sa.Table(
+    "tuning",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    _text("phase"),
+    sa.Column("checkpoint", sa.Text),
+    sa.Column("features_version", sa.Text),
+    sa.Column("classes", sa.JSON, nullable=False),
+    _count("n_labeled"),
+    sa.Column("statistics", sa.JSON, nullable=False),
+    sa.Column("seconds", sa.JSON, nullable=False),
+    _time("started_at"),
+    sa.Column("finished_at", sa.Float),
+)
+
+# Since layout 2. What Label Studio said of each task when it was last read.
+task = sa.Table(
+    "task",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("task_id", sa.Integer, primary_key=True),
+    # One of the two is null: the image, or what the task's data holds instead of one.
+    sa.Column("uri", sa.Text),
+    sa.Column("problem", sa.Text),
+    sa.Column("image_key", sa.Text),
+    sa.Column("class_name", sa.Text),
+    _flag("is_done"),
+    _flag("is_skipped"),
+    # Seconds since the epoch by Label Studio's clock, and the user, of the newest annotation.
+    sa.Column("annotated_at", sa.Float),
+    sa.Column("annotated_by", sa.Integer),
+)
+
+# Since layout 2. How far the tasks of a project have been read.
+reading = sa.Table(
+    "reading",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    # What of the label config decided how tasks were read.
+    _text("config"),
+    # The newest change that was read, by Label Studio's clock.
+    _text("newest_change"),
+    # When it was read, by the journal's clock.
+    _time("newest_read_at"),
+    # Pages of the first reading: how many there are, and which have been read.
+    _count("page_count"),
+    sa.Column("pages_read", sa.JSON, nullable=False),
+    _time("compared_at"),
+)
+
+
+def prepare(engine: sa.Engine) -> None:
+    """Create what is missing and bring an earlier release's tables up to date.
+
+    Several processes may do so at the same moment. StoreError: a later release wrote them.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            # The lock comes before the first look, so that two processes take turns.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        found = _found_layout(connection)
+        if found > LAYOUT:
+            raise StoreError(
+                f"the journal has layout {found}, this release knows layouts up to {LAYOUT}; "
+                "needed is the release that wrote it, or a later one"
+            )
+        for number in range(found + 1, LAYOUT + 1):
+            if found:
+                STEPS[number](connection)
+        _create_missing(connection)
+        if found != LAYOUT:
+            connection.execute(layout.delete())
+            connection.execute(layout.insert().values(number=LAYOUT))
+
+
+def _found_layout(connection: sa.Connection) -> int:
+    """The layout of the tables that are there; 0 where there are none."""
+    tables = set(sa.inspect(connection).get_table_names())
+    if "layout" in tables:
+        number = connection.execute(sa.select(layout.c.number)).scalar()
+        return LAYOUT if number is None else int(number)
+    return 1 if "project" in tables else 0
+
+
+def _create_missing(connection: sa.Connection) -> None:
+    for table in metadata.sorted_tables:
+        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+
+
+def _to_layout_2(connection: sa.Connection) -> None:
+    """Fine-tuning left the round: what a round had tuned becomes a network of its own."""
+    _add_columns(connection, project, since="background")
+    _add_columns(connection, round_, since="tuning")
+    for name in ("counters", "batch_progress_at"):
+        connection.exec_driver_sql(f"ALTER TABLE project DROP COLUMN {name}")
+    connection.execute(sa.schema.CreateTable(tuning, if_not_exists=True))
+    for row in connection.execute(_newest_tuned()).mappings().all():
+        values = {name: row[name] for name in ("key", "checkpoint", "features_version", "classes")}
+        values |= {name: row[name] for name in ("n_labeled", "seconds", "started_at")}
+        values |= {"number": 1, "phase": phases.DONE, "finished_at": row["finished_at"]}
+        connection.execute(tuning.insert().values(**values, statistics={}))
+        here = (round_.c.key == row["key"]) & (round_.c.number == row["number"])
+        connection.execute(round_.update().where(here).values(tuning=1, n_embedded=row["n_pool"]))
+    # A round that was under way begins again from its choice: it takes seconds now.
+    unfinished = round_.c.phase.in_(["train", "embed"])
+    connection.execute(round_.update().where(unfinished).values(phase=phases.SELECT))
+
+
+def _newest_tuned() -> sa.Select:
+    """The newest finished round of each project that has a checkpoint."""
+    done = (round_.c.phase == phases.DONE) & round_.c.checkpoint.is_not(None)
+    newest = sa.select(round_.c.key, sa.func.max(round_.c.number).label("number"))
+    latest = newest.where(done).group_by(round_.c.key).subquery()
+    columns = [column for column in round_.c if column.name not in ("tuning", "n_embedded")]
+    return sa.select(*columns).join(
+        latest, (round_.c.key == latest.c.key) & (round_.c.number == latest.c.number)
+    )
+
+
+def _add_columns(connection: sa.Connection, table: sa.Table, since: str) -> None:
+    """Add a table's columns from `since` on."""
+    names = [column.name for column in table.columns]
+    for column in list(table.columns)[names.index(since) :]:
+        text = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+        connection.exec_driver_sql(f'ALTER TABLE "{table.name}" ADD COLUMN {text}')
+
+
+STEPS: Mapping[int, Callable[[sa.Connection], None]] = {2: _to_layout_2}

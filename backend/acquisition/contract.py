@@ -1,7 +1,8 @@
 """What goes into a strategy and what comes out: arrays in, ranked pool rows out.
 
-Shape legend of this room: N pool rows, L labeled rows, D embedding, K classes, B budget, R reserve.
-`pool_row` is a position in `Pool.embeddings`; `ids` are task ids and only settle ties.
+Legend of this room: N pool rows, L labeled rows, D embedding, K classes, B budget, B' = min(B, N)
+rows of the batch. `pool_row` is a position in `Pool.embeddings`; `ids` are task ids and only settle
+ties.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from backend.acquisition.heads import Head
+
+Statistics = Mapping[str, float | int | str]  # what a strategy says about its answer, by name
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,38 +33,45 @@ class Pool:
 
 
 def has_two_classes(labels: np.ndarray) -> bool:
-    """Return whether `(L,)` labels name two classes: with fewer there is nothing to tell apart."""
+    """Whether `(L,)` labels name two classes: with fewer there is nothing to tell apart."""
     return len(np.unique(labels)) >= 2
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
-    """A ranked batch and the reserve that keeps annotators busy while the next round trains."""
+class Mixing:
+    """What mixing each pool row with the anchors did to the class that the head predicts for it.
 
-    rows: np.ndarray  # (B',) int64 unique pool rows in rank order, B' = min(B, N)
-    clusters: np.ndarray  # (B',) int64 in [0, B'): each row of the batch is a cluster of its own
-    reserve_rows: np.ndarray  # (R',) int64, disjoint from rows, R' = min(R, N - B')
-    reserve_clusters: np.ndarray  # (R',) int64: the cluster whose center each reserve row is near
-    statistics: Mapping[str, float | int | str]  # strategy, n_candidates, epsilon used, ...
-    informativeness: np.ndarray | None  # (N,) of the strategy's own measure, where it has one
+    A head that is not linear, or a learned alpha, is tried at one cap on epsilon after another: a
+    critical epsilon is then the first cap that flips the row, and inf says that none tried did.
+    """
+
+    critical_epsilons: np.ndarray  # (N,) a larger epsilon flips the prediction; inf: none does
+    is_candidate: np.ndarray  # (N,) bool: flips within the final epsilon
+    flips_to: np.ndarray  # (N,) int64 class predicted then; where none flips, the one predicted now
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """A ranking of the pool: the batch first, then what keeps annotators supplied after it."""
+
+    rows: np.ndarray  # (M,) int64 unique pool rows in rank order, B' <= M <= N
+    clusters: np.ndarray  # (M,) int64 in [0, B'): row i of the batch is i, others the nearest's
+    batch_size: int  # B': rows[:batch_size] is the batch
+    statistics: Statistics  # strategy, n_candidates, epsilon used, ...
+    mixing: Mixing | None  # None where the strategy does not mix
 
 
 @dataclass(frozen=True, eq=False)
 class Picks:
-    """What one strategy answers; `select` turns it into a `Selection`."""
+    """What one strategy answers; `select` ranks the other rows behind it."""
 
     rows: np.ndarray  # (B',) int64 pool rows in rank order
     centers: np.ndarray | None = None  # (B', D) on the unit sphere; None: the rows' own embeddings
-    eligible: np.ndarray | None = None  # pool rows the reserve may come from first; None: any
-    order: np.ndarray | None = None  # (N,) what fills the reserve after these, smallest first
-    informativeness: np.ndarray | None = None
-    statistics: Mapping[str, float | int | str] = field(default_factory=dict)
+    eligible: np.ndarray | None = None  # (C,) pool rows that come before all others, ascending
+    order: np.ndarray | None = None  # (N,) by which the others follow, smallest first
+    mixing: Mixing | None = None
+    statistics: Statistics = field(default_factory=dict)
 
-    def with_statistics(
-        self, *, informativeness: np.ndarray | None = None, **more: float | int | str
-    ) -> Picks:
-        """Return the same picks with more said about them."""
-        if informativeness is None:
-            informativeness = self.informativeness
-        statistics = {**self.statistics, **more}
-        return replace(self, statistics=statistics, informativeness=informativeness)
+    def with_statistics(self, **more: float | int | str) -> Picks:
+        """The same picks with more said about them."""
+        return replace(self, statistics={**self.statistics, **more})

@@ -1,6 +1,6 @@
 """The classifier on top of the embeddings, as strategies see it: logits for a block of embeddings.
 
-Shapes: n rows of a block, D embedding, K classes.
+Legend: n rows of a block, D embedding, K classes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LinearHead:
     bias: np.ndarray  # (K,)
 
     def __call__(self, embeddings: Tensor) -> Tensor:
-        """Return the logits `(n, K)` of embeddings `(n, D)`, in their dtype."""
+        """The logits `(n, K)` of embeddings `(n, D)`, in their dtype."""
         weight = torch.as_tensor(self.weight, dtype=embeddings.dtype)
         bias = torch.as_tensor(self.bias, dtype=embeddings.dtype)
         return torch.addmm(bias, embeddings, weight.T)

@@ -9,7 +9,6 @@ import numpy as np
 
 from backend.acquisition.alfa_mix import strategy as alfa_mix
 from backend.acquisition.contract import Picks, Pool, Selection
-from backend.acquisition.reserve import reserve_of
 from backend.acquisition.strategies import (
     auto,
     badge,
@@ -28,7 +27,8 @@ from backend.acquisition.strategies import (
     uherding,
     uncertainty,
 )
-from backend.acquisition.validation import check_budget, check_options, check_pool, options_of
+from backend.acquisition.supply import rank_supply
+from backend.acquisition.validation import check_options, check_pool, check_sizes, options_of
 from backend.errors import AcquisitionError
 
 Pick = Callable[..., Picks]  # (pool, budget, generator, *, options...) -> Picks
@@ -64,12 +64,12 @@ def _strategies() -> dict[str, Pick]:
 
 
 def strategy_names() -> tuple[str, ...]:
-    """Return the names that `select` knows, the default first."""
+    """The names that `select` knows, the default first."""
     return tuple(_strategies())
 
 
 def option_names(strategy: str) -> tuple[str, ...]:
-    """Return the options that a strategy has. AcquisitionError: there is no such strategy."""
+    """The options that a strategy has. AcquisitionError: there is no such strategy."""
     return options_of(_find(strategy))
 
 
@@ -79,13 +79,19 @@ def select(
     budget: int,
     generator: np.random.Generator,
     *,
-    reserve: int = 0,
+    supply: int | None = None,
     options: Mapping | None = None,
 ) -> Selection:
-    """Return the rows to label next, ranked, with their clusters and a reserve.
+    """The rows to label next, ranked, with their clusters: a batch, and the supply behind it.
 
     An empty pool gives an empty selection; a budget above the pool selects all of it, ranked.
     The inputs are not changed, and the same inputs and generator state give the same answer.
+
+    Args:
+        budget: B, the size of the batch.
+        supply: how many rows beyond the batch are ranked; None for the whole pool. A smaller one
+            gives the same ranking, only shorter; with 0 it costs nothing.
+        options: of the strategy, by name.
 
     Raises:
         AcquisitionError: an unknown strategy or option, a budget below 1, arrays that disagree or
@@ -94,19 +100,20 @@ def select(
     options = dict(options or {})
     pick = _find(strategy)
     check_options(strategy, pick, options)
-    check_budget(budget, reserve)
+    check_sizes(budget, supply)
     check_pool(pool)
     if len(pool.ids) == 0:
         return _empty(strategy)
     picks = pick(pool, min(budget, len(pool.ids)), generator, **options)
-    reserve_rows, reserve_clusters = reserve_of(pool, picks, reserve)
+    batch_size = len(picks.rows)
+    left = len(pool.ids) - batch_size
+    rows, clusters = rank_supply(pool, picks, left if supply is None else min(supply, left))
     return Selection(
-        rows=picks.rows,
-        clusters=np.arange(len(picks.rows)),
-        reserve_rows=reserve_rows,
-        reserve_clusters=reserve_clusters,
+        rows=np.concatenate([picks.rows, rows]),
+        clusters=np.concatenate([np.arange(batch_size), clusters]),
+        batch_size=batch_size,
         statistics={"strategy": strategy, **picks.statistics},
-        informativeness=picks.informativeness,
+        mixing=picks.mixing,
     )
 
 
@@ -119,4 +126,4 @@ def _find(strategy: str) -> Pick:
 
 def _empty(strategy: str) -> Selection:
     none = np.empty(0, dtype=np.int64)
-    return Selection(none, none, none, none, {"strategy": strategy}, None)
+    return Selection(none, none, 0, {"strategy": strategy}, None)

@@ -21,7 +21,11 @@ LABELS_A_CLASS = 10
 
 @dataclass(frozen=True)
 class Rule:
-    """cold_start: the strategy until a network is trained on labels of two classes."""
+    """Which strategy chooses, and how boldly it mixes.
+
+    cold_start: the strategy until a network is trained on labels of two classes.
+    epsilon: for strategies that have one.
+    """
 
     strategy: str
     cold_start: str
@@ -29,26 +33,38 @@ class Rule:
 
     @classmethod
     def of(cls, settings: Settings) -> Rule:
-        """Return the settings' rule. SettingsError: the strategy is not in the registry."""
-        if settings.strategy not in strategy_names():
-            raise SettingsError(
-                f"ALFAMIX_STRATEGY is {settings.strategy!r}; needed is one of "
-                f"{', '.join(strategy_names())}"
-            )
+        """The settings' rule; for another strategy `dataclasses.replace` it.
+
+        SettingsError: the registry has no such strategy.
+        """
+        _check("ALFAMIX_STRATEGY", settings.strategy)
+        _check("ALFAMIX_COLD_START", settings.cold_start)
         return cls(settings.strategy, settings.cold_start, settings.epsilon)
 
     def choose(
-        self, pool: Pool, budget: int, generator: np.random.Generator, reserve: int = 0
+        self,
+        pool: Pool,
+        budget: int,
+        generator: np.random.Generator,
+        *,
+        supply: int | None = None,
     ) -> Selection:
-        """Return the batch and its reserve. AcquisitionError: see `select`."""
+        """The batch and `supply` rows behind it, None for all. AcquisitionError: see `select`."""
         is_trained = pool.head is not None and has_two_classes(pool.labels)
         strategy = self.strategy if is_trained else self.cold_start
         options = {"epsilon": self.epsilon} if "epsilon" in option_names(strategy) else {}
-        return select(strategy, pool, budget, generator, reserve=reserve, options=options)
+        return select(strategy, pool, budget, generator, supply=supply, options=options)
+
+
+def _check(variable: str, strategy: str) -> None:
+    if strategy not in strategy_names():
+        raise SettingsError(
+            f"{variable} is {strategy!r}; needed is one of {', '.join(strategy_names())}"
+        )
 
 
 def budget_of(settings: Settings, num_classes: int) -> int:
-    """Return the labels a round: ALFAMIX_BUDGET, else 10 a class, the paper's small budget."""
+    """The labels a round: ALFAMIX_BUDGET, else 10 a class, the paper's small budget."""
     return settings.budget or LABELS_A_CLASS * num_classes
 
 
@@ -60,7 +76,7 @@ def standardized_pool(
     head: LinearWeights | None,
     ids: np.ndarray,
 ) -> Pool:
-    """Return the pool on standardized embeddings: distances without what all images share.
+    """The pool on standardized embeddings: distances without what all images share.
 
     Args:
         embeddings, labeled_embeddings: (N, D) and (L, D) float32, as the network gives them.

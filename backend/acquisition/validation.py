@@ -10,28 +10,31 @@ import torch
 
 from backend.acquisition.contract import Pool
 from backend.acquisition.engines.blocks import blocks
-from backend.acquisition.heads import LinearHead
+from backend.acquisition.heads import Head, LinearHead
 from backend.errors import AcquisitionError
 
 
-def check_budget(budget: int, reserve: int) -> None:
-    """Raise AcquisitionError unless budget is at least 1 and reserve at least 0, both integers."""
-    for name, value, least in (("budget", budget, 1), ("reserve", reserve, 0)):
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not whole or value < least:
-            raise AcquisitionError(
-                f"{name} must be an integer of at least {least}; found {value!r}"
-            )
+def check_sizes(budget: int, supply: int | None) -> None:
+    """AcquisitionError: budget is no integer of at least 1, or supply none of at least 0."""
+    _check_count("budget", budget, 1)
+    if supply is not None:
+        _check_count("supply", supply, 0)
+
+
+def _check_count(name: str, value: int, least: int) -> None:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise AcquisitionError(f"{name} must be an integer of at least {least}; found {value!r}")
 
 
 def options_of(pick: Callable) -> tuple[str, ...]:
-    """Return the names of the options that a strategy takes, sorted."""
+    """The names of the options that a strategy takes, sorted."""
     parameters = inspect.signature(pick).parameters.values()
     return tuple(sorted(p.name for p in parameters if p.kind is p.KEYWORD_ONLY))
 
 
 def check_options(strategy: str, pick: Callable, options: Mapping) -> None:
-    """Raise AcquisitionError for an option that the strategy does not have."""
+    """AcquisitionError: the strategy does not have one of the options."""
     known = options_of(pick)
     unknown = sorted(set(options) - set(known))
     if unknown:
@@ -41,7 +44,7 @@ def check_options(strategy: str, pick: Callable, options: Mapping) -> None:
 
 
 def check_pool(pool: Pool) -> None:
-    """Raise AcquisitionError for disagreeing shapes, non-finite numbers, labels outside [0, K)."""
+    """AcquisitionError: disagreeing shapes, non-finite numbers, or labels outside [0, K)."""
     _check_matrix("embeddings", pool.embeddings)
     _check_matrix("labeled_embeddings", pool.labeled_embeddings)
     rows, columns = pool.embeddings.shape
@@ -94,7 +97,7 @@ def _check_head(pool: Pool, columns: int) -> None:
     if pool.head is None:
         return
     if not isinstance(pool.head, LinearHead):
-        _check_callable_head(pool)
+        _check_callable_head(pool.head, pool)
         return
     weight, bias, classes = pool.head.weight, pool.head.bias, pool.num_classes
     if weight.shape != (classes, columns) or bias.shape != (classes,):
@@ -107,9 +110,9 @@ def _check_head(pool: Pool, columns: int) -> None:
 
 
 @torch.no_grad()
-def _check_callable_head(pool: Pool) -> None:
-    _, block = next(blocks(pool.embeddings, block_rows=1))
-    wanted, found = (len(block), pool.num_classes), tuple(pool.head(block).shape)
+def _check_callable_head(head: Head, pool: Pool) -> None:
+    _, block = next(blocks(pool.embeddings[:1]))
+    wanted, found = (len(block), pool.num_classes), tuple(head(block).shape)
     if found != wanted:
         raise AcquisitionError(
             f"the head must map {tuple(block.shape)} to {wanted}; it gave {found}"

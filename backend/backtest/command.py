@@ -115,7 +115,7 @@ def _check_range(option: str, value: int, least: int) -> None:
 
 
 def claim(out: Path) -> Path:
-    """Return the folder for the results, made where it is missing.
+    """The folder for the results, made where it is missing.
 
     BacktestError: it cannot be made or written to.
     """

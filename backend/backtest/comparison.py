@@ -27,7 +27,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Return one plain sentence."""
+        """One plain sentence."""
         found = self.difference
         if found.has_zero:
             return (
@@ -52,7 +52,7 @@ class Comparison:
 
 
 def compare(curves: dict[str, Curves], first: int) -> list[Comparison]:
-    """Return a comparison for every strategy but random.
+    """A comparison for every strategy but random.
 
     Args:
         curves: by strategy, random among them.
@@ -67,12 +67,12 @@ def compare(curves: dict[str, Curves], first: int) -> list[Comparison]:
 
 
 def mean_accuracies(curves: Curves, first: int) -> np.ndarray:
-    """Return (S,) mean accuracies in points, over the rounds after the shared first batch."""
+    """(S,) mean accuracies in points, over the rounds after the shared first batch."""
     return 100 * curves.accuracy[:, curves.n_labeled > first].mean(axis=1)
 
 
 def labels_saved(curves: Curves, reference: Curves) -> np.ndarray:
-    """Return (S,) labels by which each seed's curve is ahead of the reference's.
+    """(S,) labels by which each seed's curve is ahead of the reference's.
 
     Measured at the lower of the seed's two last accuracies: the highest that both surely reach.
     """

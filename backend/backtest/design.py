@@ -32,7 +32,7 @@ class Split:
 
 
 def split(labels: np.ndarray, seed: int) -> Split:
-    """Return a random split in which both parts have the classes in proportion.
+    """A random split in which both parts have the classes in proportion.
 
     (L,) labels, five or more of each class: then each has one or more held out.
     """
@@ -43,7 +43,7 @@ def split(labels: np.ndarray, seed: int) -> Split:
 
 
 def plan(pool_size: int, budget: int, *, most_rounds: int, shares_first: bool = True) -> Plan:
-    """Return first labels and rounds of `budget`, or of less where five rounds would not fit.
+    """First labels and rounds of `budget`, or of less where five rounds would not fit.
 
     Rounds end while two budgets or more are left to choose from: where everything is chosen in the
     end, no strategy differs from another.
@@ -73,13 +73,13 @@ class Design:
 
     @property
     def total(self) -> int:
-        """Return how many trainings it takes."""
+        """How many trainings it takes."""
         a_run = self.plan.rounds + (1 if self.plan.first else 0)
         return a_run * len(self.strategies) * len(self.seeds)
 
 
 def chosen_strategies(asked: Sequence[str], own: str) -> tuple[str, ...]:
-    """Return the strategies to replay: those asked for, or the project's own and three others.
+    """The strategies to replay: those asked for, or the project's own and three others.
 
     Random is always among them, as what the others are compared with.
     BacktestError: an unknown name, or random alone.
@@ -104,7 +104,7 @@ def design(
     most_rounds: int,
     shares_first: bool,
 ) -> Design:
-    """Return the design for a project: its own budget where that leaves enough rounds."""
+    """The design for a project: its own budget where that leaves enough rounds."""
     wanted = budget_of(settings, len(project.classes))
     sizes = split(project.labels, settings.seed)
     return Design(

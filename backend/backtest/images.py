@@ -27,7 +27,7 @@ class KeptImages:
         self._sources = {key: (uri, int(task_id)) for key, uri, task_id in triples}
 
     def __call__(self, image_key: str) -> bytes:
-        """Return the file's bytes. ImageError: they cannot be had, and why."""
+        """The file's bytes. ImageError: they cannot be had, and why."""
         path = self._folder / image_key
         if path.exists():
             return path.read_bytes()
@@ -40,7 +40,7 @@ class KeptImages:
 def kept_images(
     fetcher: ImageFetcher, project: LabeledProject
 ) -> Iterator[tuple[KeptImages, FeatureStores]]:
-    """Return images and stores whose files go with the context.
+    """Images and stores whose files go with the context.
 
     Embeddings stay in memory; activations, a hundred times as big, in the temporary folder.
     """

@@ -48,7 +48,7 @@ class LabeledProject:
     left_out: tuple[LeftOut, ...]
 
     def rows(self, rows: Sequence[int], left_out: Iterable[LeftOut]) -> LabeledProject:
-        """Return the project with these rows only, and more tasks left out."""
+        """The project with these rows only, and more tasks left out."""
         return replace(
             self,
             task_ids=self.task_ids[rows],
@@ -59,7 +59,7 @@ class LabeledProject:
         )
 
     def without_unreadable(self, reasons: dict[str, str]) -> LabeledProject:
-        """Return the project without the images that `reasons` names by key."""
+        """The project without the images that `reasons` names by key."""
         left_out = [
             LeftOut(int(task_id), reasons[key])
             for task_id, key in zip(self.task_ids, self.image_keys, strict=True)
@@ -72,7 +72,7 @@ class LabeledProject:
 def read_labels(
     client: LabelStudioClient, project_id: int, without: Collection[str] = ()
 ) -> LabeledProject:
-    """Return the project's labeled images; annotators who disagree are settled as in a round.
+    """The project's labeled images; annotators who disagree are settled as in a round.
 
     Raises:
         BacktestError: there is no such project, or no such class to leave out.
@@ -86,7 +86,7 @@ def read_labels(
     config = parse_label_config(project.label_config)
     _check_without(without, config.classes)
     tasks = (read_task(task, config) for task in client.tasks(project_id))
-    labeled = sorted((task for task in tasks if task.label is not None), key=lambda t: t.task_id)
+    labeled = _labeled(tasks, config.classes, without)
     return _labeled_project(project, config.classes, labeled, frozenset(without))
 
 
@@ -137,27 +137,52 @@ def _missing_in_classes(project: LabeledProject) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class _Image:
+    """A labeled task that names its image."""
+
+    task_id: int
+    uri: str
+    key: str
+    label: int
+
+
 def _labeled_project(
     project: Project,
     classes: tuple[str, ...],
-    labeled: list[TaskState],
+    labeled: list[tuple[TaskState, int]],
     without: frozenset[str],
 ) -> LabeledProject:
-    wanted = [task for task in labeled if classes[task.label] not in without]
-    named = [task for task in wanted if task.uri is not None]
-    first = {image_key(task.uri): task for task in reversed(named)}
-    tasks = sorted(first.values(), key=lambda task: task.task_id)
+    named = [
+        _Image(task.task_id, task.uri, image_key(task.uri), label)
+        for task, label in labeled
+        if task.uri is not None
+    ]
+    first = {image.key: image for image in reversed(named)}
+    images = sorted(first.values(), key=lambda image: image.task_id)
     return LabeledProject(
         project_id=project.id,
         title=project.title,
         classes=classes,
-        task_ids=np.array([task.task_id for task in tasks], dtype=np.int64),
-        uris=[task.uri for task in tasks],
-        image_keys=[image_key(task.uri) for task in tasks],
-        labels=np.array([task.label for task in tasks], dtype=np.int64),
+        task_ids=np.array([image.task_id for image in images], dtype=np.int64),
+        uris=[image.uri for image in images],
+        image_keys=[image.key for image in images],
+        labels=np.array([image.label for image in images], dtype=np.int64),
         without=without,
-        repeated=len(named) - len(tasks),
+        repeated=len(named) - len(images),
         left_out=tuple(
-            LeftOut(task.task_id, str(task.problem)) for task in wanted if task.uri is None
+            LeftOut(task.task_id, str(task.problem)) for task, _ in labeled if task.uri is None
         ),
     )
+
+
+def _labeled(
+    tasks: Iterable[TaskState], classes: tuple[str, ...], without: Collection[str]
+) -> list[tuple[TaskState, int]]:
+    """The tasks with a label of a class that is not left out, by id, each with that label."""
+    found = [
+        (task, task.label)
+        for task in tasks
+        if task.label is not None and classes[task.label] not in without
+    ]
+    return sorted(found, key=lambda pair: pair[0].task_id)

@@ -6,6 +6,7 @@ Legend: S seeds, R rounds.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -32,7 +33,7 @@ def write_plots(curves: dict[str, Curves], title: str, subtitle: str, folder: Pa
 
 
 def draw(curves: dict[str, Curves], title: str, subtitle: str) -> Figure:
-    """Return the figure: accuracies on the left; right, a strip a strategy, the difference."""
+    """The figure: accuracies on the left; right, a strip a strategy, the difference."""
     others = [name for name in curves if name != RANDOM]
     colors = {name: COLORS[n % len(COLORS)] for n, name in enumerate(others)} | {RANDOM: GRAY}
     height = max(5.5, 1.5 + 1.3 * len(others))
@@ -65,8 +66,8 @@ def _accuracies(axes: Axes, curves: dict[str, Curves], colors: dict[str, str]) -
         reaches = [one.high - one.mean for one in intervals]
         shift = (counts[1] - counts[0]) * SPREAD * (2 * (number + 0.5) / len(curves) - 1)
         marker, line = MARKERS[number % len(MARKERS)], "--" if name == RANDOM else "-"
-        style = {"color": colors[name], "linestyle": line, "marker": marker, "markersize": 4.5}
-        axes.plot(counts, means, label=name, linewidth=1.6, **style)
+        style: dict[str, Any] = {"color": colors[name], "linestyle": line, "marker": marker}
+        axes.plot(counts, means, label=name, linewidth=1.6, markersize=4.5, **style)
         axes.errorbar(
             counts + shift, means, reaches, fmt="none", ecolor=colors[name], elinewidth=0.9
         )

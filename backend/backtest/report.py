@@ -18,7 +18,7 @@ SHOWN_LEFT_OUT = 5
 
 
 def left_out_lines(left_out: Sequence[LeftOut]) -> Iterator[str]:
-    """Yield how many tasks are left out, and the first of them with the reason."""
+    """How many tasks are left out, and the first of them with the reason."""
     if not left_out:
         return
     yield f"labeled tasks left out because their images cannot be read: {len(left_out)}"
@@ -29,7 +29,7 @@ def left_out_lines(left_out: Sequence[LeftOut]) -> Iterator[str]:
 
 
 def heading(project: LabeledProject, design: Design, settings: Settings) -> Iterator[str]:
-    """Yield what is replayed on what, and how."""
+    """What is replayed on what, and how."""
     num_classes = len(project.classes) - len(project.without)
     yield (
         f"Backtest of project {project.project_id} ({project.title}): "
@@ -54,14 +54,14 @@ def heading(project: LabeledProject, design: Design, settings: Settings) -> Iter
 
 
 def first_labels(design: Design) -> str:
-    """Return how the first labels come about."""
+    """How the first labels come about."""
     if design.plan.first:
         return f"{design.plan.first} drawn at random, the same for every strategy of a seed"
     return "chosen by the project's cold start; random draws its own"
 
 
 def results(curves: dict[str, Curves], design: Design) -> Iterator[str]:
-    """Yield the tables and a verdict for each strategy."""
+    """The tables and a verdict for each strategy."""
     comparisons = compare(curves, design.plan.first)
     yield "accuracy on the held-out images, percent: mean and reach of its 95 % interval"
     yield from curve_table(curves)
@@ -74,7 +74,7 @@ def results(curves: dict[str, Curves], design: Design) -> Iterator[str]:
 
 
 def plot_title(project: LabeledProject, design: Design) -> tuple[str, str]:
-    """Return title and subtitle of the picture."""
+    """Title and subtitle of the picture."""
     first = design.plan.first
     begin = f"first {first} at random for all" if first else "own first batches"
     return (
@@ -85,7 +85,7 @@ def plot_title(project: LabeledProject, design: Design) -> tuple[str, str]:
 
 
 def curve_table(curves: dict[str, Curves]) -> Iterator[str]:
-    """Yield a line for each label count: every strategy's mean accuracy ± its interval's reach."""
+    """A line for each label count: every strategy's mean accuracy ± its interval's reach."""
     yield _line("labels", list(curves))
     counts = next(iter(curves.values())).n_labeled
     for number, count in enumerate(counts):
@@ -96,7 +96,7 @@ def curve_table(curves: dict[str, Curves]) -> Iterator[str]:
 def comparison_table(
     comparisons: Sequence[Comparison], curves: dict[str, Curves], design: Design
 ) -> Iterator[str]:
-    """Yield a line for each strategy, random last."""
+    """A line for each strategy, random last."""
     yield f"{'':18}{'mean accuracy':>15}{'against random':>26}{'labels saved':>26}"
     for found in comparisons:
         yield (
@@ -108,7 +108,7 @@ def comparison_table(
 
 
 def explanation(design: Design) -> Iterator[str]:
-    """Yield what the numbers are."""
+    """What the numbers are."""
     yield "mean accuracy: percent, over the rounds that a strategy chose"
     yield "labels saved: random's labels minus the strategy's, at the highest accuracy both reach"
     yield f"[95 % interval]: Student's, paired over {len(design.seeds)} seeds, of these labels only"

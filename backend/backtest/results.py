@@ -35,7 +35,7 @@ class Curves:
 
 
 def written(rows: Iterable[Row], path: Path) -> Iterator[Row]:
-    """Yield the rows, each once it is in the CSV file: a run that is stopped leaves what it has."""
+    """The rows, each once it is in the CSV file: a run that is stopped leaves what it has."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -46,7 +46,7 @@ def written(rows: Iterable[Row], path: Path) -> Iterator[Row]:
 
 
 def curves_of(rows: Iterable[Row]) -> dict[str, Curves]:
-    """Return the curves by strategy, in the order of their first rows."""
+    """The curves by strategy, in the order of their first rows."""
     found: dict[str, dict[int, list[Round]]] = {}
     for row in rows:
         found.setdefault(row.strategy, {}).setdefault(row.seed, []).append(row.round)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from tqdm import tqdm
 
@@ -37,15 +38,16 @@ def replayed(
     load: Loader,
     stores: FeatureStores,
 ) -> Iterator[Row]:
-    """Yield every round's row, all strategies side by side, with a bar that tells the time left.
+    """Every round's row, all strategies side by side, with a bar that tells the time left.
 
     A strategy that asked for the same labels as another one took no time to train.
     """
+    own = Rule.of(settings)
     with tqdm(total=design.total, unit=" rounds", desc="replaying", smoothing=0) as bar:
         for seed in design.seeds:
             learner, truth = _seed(project, seed, session, load, stores)
             runs = [
-                replay(learner, truth, design.plan, rule_of(strategy, settings), seed)
+                replay(learner, truth, design.plan, rule_of(strategy, own), seed)
                 for strategy in design.strategies
             ]
             for strategy, round in _side_by_side(design.strategies, runs):
@@ -57,7 +59,7 @@ def replayed(
 def _side_by_side(
     strategies: Sequence[str], runs: Sequence[Iterator[Round]]
 ) -> Iterator[tuple[str, Round]]:
-    """Yield a round of each strategy, each as soon as it is there, then the next."""
+    """A round of each strategy, each as soon as it is there, then the next."""
     running = dict(zip(strategies, runs, strict=True))
     while running:
         for strategy, run in list(running.items()):
@@ -89,7 +91,10 @@ def _seed(
     )
 
 
-def rule_of(strategy: str, settings: Settings) -> Rule:
-    """Return how a strategy chooses. Random has no cold start: it draws from the first label on."""
-    cold_start = RANDOM if strategy == RANDOM else settings.cold_start
-    return Rule(strategy, cold_start, settings.epsilon)
+def rule_of(strategy: str, own: Rule) -> Rule:
+    """The project's own rule with another strategy.
+
+    Random has no cold start: it draws from the first label on.
+    """
+    cold_start = RANDOM if strategy == RANDOM else own.cold_start
+    return replace(own, strategy=strategy, cold_start=cold_start)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from backend.demo import project
 from backend.demo.rounds_report import HeldOut
 from backend.demo.state import DemoFolder, DemoState
 from backend.demo.weights import backbone_settings
 from backend.errors import DemoError
+from backend.harness import project
 from backend.harness.api import Api, patiently
 from backend.harness.backend_process import Backend, backend_environment
 from backend.harness.child import free_port
@@ -58,14 +59,14 @@ class Demo:
         pairs = self.images.held_out.items()
         return HeldOut({project.image_url(self.images, path): name for path, name in pairs})
 
-    def true_class(self, url: str) -> str:
+    def true_class(self, data: Mapping[str, Any]) -> str:
         """The class of a task's image."""
-        return self.images.pool[project.image_path(self.images, url)]
+        return project.true_class(self.images, data)
 
     def check(self) -> None:
         """DemoError: Label Studio or the backend ended; quotes the end of its log."""
         self.label_studio.child.check()
-        self.backend.child.check()
+        self.backend.check()
 
 
 @contextmanager
@@ -82,18 +83,19 @@ def running_demo(options: DemoOptions, environ: Mapping[str, str], say: Say) -> 
         server = _start_label_studio(options, folder, state, images)
         running.callback(server.stop)
         state = folder.write(state, label_studio_port=server.port)
+        api = Api(server.url, server.token)
+        running.callback(api.close)
         added, network = backbone_settings(environ)
         say(f"The backend starts with {network}")
         added |= {"ALFAMIX_BUDGET": str(LABELS_PER_CLASS * len(images.classes))}
         port = free_port(options.backend_port or state.backend_port)
         env = backend_environment(added | dict(environ), folder.backend, server, port)
-        backend = Backend.start(env, folder.backend_log)
-        running.callback(backend.child.stop)
+        backend = Backend(api, env, folder.backend_log)
+        running.callback(backend.stop)
+        backend.start()
         state = folder.write(state, backend_port=port)
-        api = Api(server.url, server.token)
-        running.callback(api.close)
         project_id = _ready_project(api, folder, state, images, say)
-        patiently(lambda: project.connect_backend(api, project_id, backend.url))
+        backend.connect(project_id)
         yield Demo(folder, server, backend, api, project_id, images)
 
 

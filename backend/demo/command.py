@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import signal
 import sys
 import webbrowser
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from backend.demo.bring_up import Demo, DemoOptions, running_demo
 from backend.demo.rounds_report import RoundsReport
 from backend.demo.state import BACKEND_PORT, LABEL_STUDIO_PORT
-from backend.harness.annotate import Annotator, annotator_account, label_batch
+from backend.errors import AlfaMixError
+from backend.harness.annotate import Annotator
 from backend.harness.api import Api
+from backend.harness.crew import Crew
+from backend.harness.people import annotator_account
+from backend.harness.person import Habits
 
 LABEL_STUDIO_VENV = ".venv-label-studio"
+# What a simulated annotator takes for a label: slow enough to watch.
+PAUSE_S = 1.0
+SEED = 0
 READY = """
   Label Studio  {url}
   user          {email}
@@ -28,7 +38,10 @@ folder {folder}, where the next start goes on.
 
 
 def main(argv: list[str]) -> int:
-    """Run the demo until Ctrl-C or SIGTERM, or with --exit until the rounds are done."""
+    """The exit status of the demo: it runs until Ctrl-C, or with --exit until the rounds are done.
+
+    0: done. 1: it failed, or was ended before --exit would have ended it. 2: wrong usage.
+    """
     arguments = _parser().parse_args(argv)
     # A shell that starts something in the background has it ignore SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -39,6 +52,10 @@ def main(argv: list[str]) -> int:
             _run_rounds(demo, arguments)
     except KeyboardInterrupt:
         _say(f"\nEnded; {arguments.folder} stays.")
+        return 1 if arguments.exit else 0
+    except AlfaMixError as error:
+        print(f"python -m backend demo: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -53,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of class folders with images; default: $DATASET, else scikit-learn's digits",
     )
     add("--annotate", type=int, default=0, metavar="N", help="let N simulated annotators label")
-    add("--rounds", type=int, default=5, metavar="R", help="batches they label (%(default)s)")
+    add("--rounds", type=int, default=5, metavar="R", help="they go after so many (%(default)s)")
     add("--exit", action="store_true", help="end after these rounds instead of at Ctrl-C")
     add("--no-browser", dest="browser", action="store_false", help="open no browser window")
     add("--port", type=int, help=f"Label Studio's port ({LABEL_STUDIO_PORT}, or a free one)")
@@ -94,26 +111,36 @@ def _introduce(demo: Demo, *, open_browser: bool) -> None:
 
 
 def _run_rounds(demo: Demo, arguments: argparse.Namespace) -> None:
-    """Print a line per round; with --annotate label the first batches, then follow a person's."""
+    """Print a line per round; with --annotate people label until so many followed the first."""
     report = RoundsReport(demo.backend, demo.project_id, demo.held_out)
-    annotators = _annotators(demo, arguments.annotate)
-    rounds_left = arguments.rounds if annotators else 0
-    status = None
-    while True:
-        status = report.wait_for_news(status, demo.check)
-        report.print_news(status)
-        if rounds_left > 0 and not status.pool_is_empty:
-            label_batch(demo.api, annotators, status.batch)
+    status = report.next_round(None, demo.check)
+    with _crew(demo, arguments.annotate) as crew:
+
+        def check() -> None:
+            demo.check()
+            crew.check()
+
+        rounds_left = arguments.rounds if crew.people else 0
+        if rounds_left > 0:
+            crew.start()
+        while rounds_left > 0 and not (status.pool_is_empty and arguments.exit):
+            status = report.next_round(status, check)
             rounds_left -= 1
-        elif arguments.exit:
-            return
+    while not arguments.exit:
+        status = report.next_round(status, demo.check)
 
 
-def _annotators(demo: Demo, count: int) -> list[Annotator]:
+@contextmanager
+def _crew(demo: Demo, count: int) -> Iterator[Crew]:
+    """So many people who label the demo's images; leaving the context sends them home."""
     password = demo.label_studio.admin.password
     accounts = [annotator_account(demo.api, number + 1, password) for number in range(count)]
-    apis = [Api(demo.label_studio.url, account.token) for account in accounts]
-    return [Annotator(api, demo.project_id, demo.true_class) for api in apis]
+    with ExitStack() as opened:
+        apis = [Api(demo.label_studio.url, account.token) for account in accounts]
+        for api in apis:
+            opened.callback(api.close)
+        annotators = [Annotator(api, demo.project_id, demo.true_class) for api in apis]
+        yield opened.enter_context(Crew(annotators, Habits(PAUSE_S), random.Random(SEED)))
 
 
 def _say(line: str) -> None:

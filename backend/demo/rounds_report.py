@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from backend.harness.backend_process import Backend, ProjectStatus
+from model_store import phases
 
 POLL_S = 1.0
-# The queue stands still in these; in every other phase the worker is at work.
-RESTING_PHASES = ("annotate", "pool-empty")
 
 
 @dataclass(frozen=True)
@@ -39,40 +38,40 @@ class RoundsReport:
         self._error: str | None = None
         self._phase: str | None = None
 
-    def wait_for_news(self, seen: ProjectStatus | None, check: Callable[[], None]) -> ProjectStatus:
-        """The status once a later round than `seen` is published or the pool has become empty.
+    def next_round(self, seen: ProjectStatus | None, check: Callable[[], None]) -> ProjectStatus:
+        """The status once a later round than `seen` is published or the pool is empty; told.
 
         `check` is called between looks; it may raise to end the wait.
         """
         while True:
             check()
-            status = self._backend.status(self._project_id)
+            status = self._backend.project(self._project_id)
             if status is not None:
                 self._show(status)
                 if _is_news(status, seen):
                     _clear_line()
+                    print(self._line(status), flush=True)
                     return status
             time.sleep(POLL_S)
 
-    def print_news(self, status: ProjectStatus) -> None:
-        """One line: round, labels it was trained on, accuracy."""
+    def _line(self, status: ProjectStatus) -> str:
+        """Round, labels it was trained on, accuracy."""
         if status.pool_is_empty:
-            print("every image is labeled or skipped", flush=True)
-            return
+            return "every image is labeled or skipped"
         accuracy = self._held_out.accuracy(self._backend, status.key)
         measured = (
-            "the k-means centers of the pre-trained features come first"
+            f"nothing is trained yet; {status.strategy} chose what comes first"
             if accuracy is None
             else f"{accuracy:6.1%} right on {len(self._held_out.classes)} held-out images"
         )
-        print(f"round {status.round:3}  {status.labels:6,} labels  {measured}", flush=True)
+        return f"round {status.round:3}  {status.labels:6,} labels  {measured}"
 
     def _show(self, status: ProjectStatus) -> None:
         if status.error and status.error != self._error:
             print(f"the backend says: {status.error}", flush=True)
         self._error = status.error
         progress = f" {status.done:,} of {status.total:,}" if status.total else ""
-        if status.phase in RESTING_PHASES:
+        if status.phase in phases.RESTING:
             return
         if sys.stdout.isatty():
             print(f"\r\033[K  {status.phase}{progress}", end="", flush=True)

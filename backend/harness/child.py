@@ -39,7 +39,7 @@ class Child:
         log: Path,
         cwd: Path | None = None,
     ) -> Child:
-        """Start `command`; its output is appended to `log`."""
+        """`command`, just started; its output is appended to `log`."""
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -65,7 +65,7 @@ class Child:
         self._process.wait()
 
     def wait_until_healthy(self, url: str, timeout_s: float) -> None:
-        """Return once `url`/health answers 200.
+        """Wait until `url`/health answers 200.
 
         DemoError: the command ended, or did not answer in time; quotes the end of its log.
         """
@@ -73,20 +73,21 @@ class Child:
         with httpx.Client(base_url=url, timeout=2.0) as client:
             while not _is_healthy(client):
                 if not self.running:
-                    raise DemoError(f"{self.name} ended while starting. {self._quoted_log()}")
+                    raise DemoError(f"{self.name} ended while starting. {self.quoted_log()}")
                 if time.monotonic() > deadline:
                     raise DemoError(
                         f"{self.name} did not answer at {url}/health within {timeout_s:.0f} s. "
-                        f"{self._quoted_log()}"
+                        f"{self.quoted_log()}"
                     )
                 time.sleep(POLL_S)
 
     def check(self) -> None:
         """DemoError: the command ended; quotes the end of its log."""
         if not self.running:
-            raise DemoError(f"{self.name} ended. {self._quoted_log()}")
+            raise DemoError(f"{self.name} ended. {self.quoted_log()}")
 
-    def _quoted_log(self) -> str:
+    def quoted_log(self) -> str:
+        """The end of its log, below the file's name."""
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join([f"{self.log}:", *lines[-LAST_LINES:]])
 

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import httpx
 
-from backend.errors import LabelStudioError
-from backend.harness.api import TIMEOUT_S, Api, raise_for_status
+from backend.errors import LabelStudioError, LabelStudioUnreachableError
+from backend.harness.api import TIMEOUT_S, Api, patiently, raise_for_status
 from backend.harness.server import Account
+
+
+def annotator_account(admin: Api, number: int, password: str) -> Account:
+    """The user annotator<number>@example.com, signed up at the first call."""
+    email = f"annotator{number}@example.com"
+
+    def once() -> Account:
+        try:
+            return sign_in(admin, email, password)
+        except LabelStudioUnreachableError:
+            raise
+        except LabelStudioError:
+            return sign_up(admin, email, password)
+
+    return patiently(once)
 
 
 def sign_up(admin: Api, email: str, password: str) -> Account:
@@ -21,7 +36,7 @@ def sign_in(admin: Api, email: str, password: str) -> Account:
 
 
 def _account(admin: Api, form: str, email: str, password: str) -> Account:
-    """Fill in a sign-up or sign-in form; both answer a redirect when they accept it."""
+    """The user whom a sign-up or sign-in form lets in; both answer a redirect when they do."""
     with httpx.Client(base_url=admin.session.base_url, timeout=TIMEOUT_S) as browser:
         raise_for_status(browser.get(form))
         fields = {"email": email, "password": password}

@@ -46,6 +46,11 @@ def image_path(dataset: Dataset, url: str) -> str:
     return str(PurePosixPath(path).relative_to(dataset.root.name))
 
 
+def true_class(dataset: Dataset, data: Mapping[str, Any]) -> str:
+    """The class of a task of the pool, by its data."""
+    return dataset.pool[image_path(dataset, data["image"])]
+
+
 def create_project(api: Api, title: str, dataset: Dataset) -> int:
     """The id of a new project whose images Label Studio may serve; it has no tasks yet."""
     config = label_config(dataset.classes)

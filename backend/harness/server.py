@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +44,7 @@ class LabelStudioServer:
         port: int | None = None,
         timeout_s: float = START_TIMEOUT_S,
     ) -> LabelStudioServer:
-        """Start `binary` on the data of `folder` and wait until it serves.
+        """A Label Studio that runs `binary` on the data of `folder` and serves.
 
         `port` is taken if it is free, else another one; `document_root` is the folder below which
         local files may be served. DemoError: no such binary, it ended, or it never answered.
@@ -100,7 +99,7 @@ class LabelStudioServer:
             )
 
 
-def _settings(url: str, data: Path, admin: Account, document_root: Path) -> Mapping[str, str]:
+def _settings(url: str, data: Path, admin: Account, document_root: Path) -> dict[str, str]:
     return {
         "LABEL_STUDIO_BASE_DATA_DIR": str(data),
         "LABEL_STUDIO_HOST": url,

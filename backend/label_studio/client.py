@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -22,12 +22,18 @@ from backend.errors import (
     LabelStudioUnauthorizedError,
     LabelStudioUnreachableError,
 )
+from backend.label_studio.wording import shown_uri, token_refused
 
 Answer = TypeVar("Answer")
 PAGE_TASKS = 500
 UNCERTAINTY_SAMPLING = "Uncertainty sampling"
-# Label Studio applies the list to annotations too: without the last three they are bare ids.
-TASK_FIELDS = "id,data,is_labeled,annotations,cancelled_annotations,result,was_cancelled,created_at"
+# Label Studio applies the list to annotations too: without the last four they are bare ids.
+TASK_FIELDS = (
+    "id,data,is_labeled,updated_at,annotations,cancelled_annotations,"
+    "result,was_cancelled,created_at,completed_by"
+)
+# Label Studio reads no other form of a moment in a filter.
+MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,21 @@ class Project:
     labeled_count: int
     annotation_count: int
     skipped_count: int
+    organization_id: int | None
 
     @property
     def counters(self) -> str:
         """A text that changes when tasks come, go, or are annotated or skipped."""
         counts = (self.task_count, self.labeled_count, self.annotation_count, self.skipped_count)
         return "/".join(map(str, counts))
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    """Some tasks as the API's dicts, and how many there are in all."""
+
+    tasks: list[dict[str, Any]]
+    total: int
 
 
 @dataclass(frozen=True)
@@ -84,10 +99,11 @@ class LabelStudioClient:
         """
         if not api_key:
             raise LabelStudioUnauthorizedError(
-                f"no token for {url}: set LABEL_STUDIO_API_KEY to a personal access token "
-                "(Label Studio > Account & Settings) or a legacy token"
+                f"no token for {shown_uri(url)}: set LABEL_STUDIO_API_KEY to a personal access "
+                "token (Label Studio > Account & Settings) or a legacy token"
             )
         self.url = url
+        self._where = f"Label Studio at {shown_uri(url)}"
         self._options = RequestOptions(max_retries=retries)
         self._sdk = self._call(
             lambda: LabelStudio(base_url=url, api_key=api_key, timeout=timeout_s)
@@ -99,22 +115,21 @@ class LabelStudioClient:
         return {"Authorization": headers["Authorization"]}
 
     def check(self) -> None:
-        """Return where Label Studio answers and accepts the token; raise where not."""
+        """Ask Label Studio whether it accepts the token: raise where it does not, or is silent."""
         self._call(lambda: self._sdk.users.whoami(request_options=self._options))
 
     # Projects
 
     def project(self, project_id: int) -> Project | None:
         """A project, or None where there is none with this id (or none that the token may see)."""
-        found = self._call(
-            lambda: self._sdk.projects.get(project_id, request_options=self._options),
-            missing=None,
+        found = self._found(
+            lambda: self._sdk.projects.get(project_id, request_options=self._options)
         )
         if found is None:
             return None
         return Project(
-            id=found.id,
-            key=project_key(found.id, found.created_at),
+            id=project_id,
+            key=project_key(project_id, self._creation_time(found.created_at)),
             title=found.title or "",
             label_config=found.label_config or "",
             sampling=_plain(found.sampling),
@@ -123,6 +138,7 @@ class LabelStudioClient:
             labeled_count=found.finished_task_number or 0,
             annotation_count=found.total_annotations_number or 0,
             skipped_count=found.skipped_annotations_number or 0,
+            organization_id=found.organization,
         )
 
     def update_project(self, project_id: int, **values: Any) -> None:
@@ -131,10 +147,15 @@ class LabelStudioClient:
             lambda: self._sdk.projects.update(project_id, request_options=self._options, **values)
         )
 
+    def user_count(self, organization_id: int) -> int:
+        """How many users an organization has: whoever may open a project's tasks."""
+        path = f"api/organizations/{organization_id}/memberships"
+        return int(self._get(path, {"page_size": 1})["count"])
+
     def prediction_versions(self, project_id: int) -> list[str]:
         """The version strings that a project's stored predictions carry."""
         path = f"api/projects/{project_id}/model-versions"
-        return [str(version) for version in self._get(path).json()]
+        return [str(version) for version in self._get(path)]
 
     def ml_backends(self, project_id: int) -> list[MlBackend]:
         """The ML backends that are connected to a project."""
@@ -162,7 +183,7 @@ class LabelStudioClient:
         ]
 
     def create_webhook(self, project_id: int, url: str, headers: dict[str, str]) -> int:
-        """Create a webhook that sends the names of all actions; its id."""
+        """The id of a new webhook, which sends the names of all actions."""
         return self._call(
             lambda: self._sdk.webhooks.create(
                 project=project_id,
@@ -191,16 +212,51 @@ class LabelStudioClient:
 
     def delete_webhook(self, webhook_id: int) -> None:
         """Delete a webhook; one that is gone already is no error."""
-        self._call(
-            lambda: self._sdk.webhooks.delete(webhook_id, request_options=self._options),
-            missing=None,
-        )
+        self._found(lambda: self._sdk.webhooks.delete(webhook_id, request_options=self._options))
 
     # Tasks and predictions
 
     def tasks(self, project_id: int) -> Iterator[dict[str, Any]]:
         """Every task of a project with its annotations, as the API's dicts, page by page."""
         yield from self._task_pages({"project": project_id}, TASK_FIELDS)
+
+    def task_page(self, project_id: int, page: int, page_size: int) -> TaskPage:
+        """One page of a project's tasks by id, counted from 1; empty past the last one."""
+        found = self._task_page({"project": project_id}, TASK_FIELDS, page, page_size)
+        return found or TaskPage([], 0)
+
+    def task_ids(self, project_id: int) -> list[int]:
+        """The ids of all tasks of a project."""
+        return [int(task["id"]) for task in self._task_pages({"project": project_id}, "id")]
+
+    def changed_tasks(
+        self, project_id: int, since: datetime, at_most: int
+    ) -> list[dict[str, Any]] | None:
+        """The tasks that came, changed, or were annotated or skipped after a moment.
+
+        None where they are more than `at_most`: then all tasks are read sooner than these.
+        """
+        item = {
+            "filter": "filter:tasks:updated_at",
+            "operator": "greater",
+            "type": "Datetime",
+            "value": since.astimezone(UTC).strftime(MOMENT_FORMAT),
+        }
+        query = json.dumps({"filters": {"conjunction": "and", "items": [item]}})
+        parameters = {"project": project_id, "query": query}
+        first = self._task_page(parameters, TASK_FIELDS, page=1, page_size=PAGE_TASKS)
+        if first is None or first.total <= len(first.tasks):
+            return [] if first is None else first.tasks
+        if first.total > at_most:
+            return None
+        return list(self._task_pages(parameters, TASK_FIELDS))
+
+    def newest_change(self, project_id: int) -> str | None:
+        """When a task of a project last changed, by Label Studio's clock; None without tasks."""
+        query = json.dumps({"ordering": ["-tasks:updated_at"]})
+        parameters = {"project": project_id, "query": query}
+        found = self._task_page(parameters, "id,updated_at", page=1, page_size=1)
+        return str(found.tasks[0]["updated_at"]) if found and found.tasks else None
 
     def selected_tasks(
         self, project_id: int, task_ids: Sequence[int], include: str = TASK_FIELDS
@@ -220,8 +276,8 @@ class LabelStudioClient:
         cluster: int,
         model_version: str,
     ) -> int | None:
-        """Store one prediction; its id, or None where the task is gone. Never retried here."""
-        made = self._call(
+        """The id of a new prediction, None where the task is gone. Never retried here."""
+        made = self._found(
             lambda: self._sdk.predictions.create(
                 task=task_id,
                 result=result,
@@ -230,74 +286,118 @@ class LabelStudioClient:
                 model_version=model_version,
                 request_options=RequestOptions(max_retries=0),
             ),
-            missing=None,
             gone=f'Invalid pk "{task_id}"',
         )
         return None if made is None else made.id
 
+    # Tabs of the Data Manager
+
+    def tabs(self, project_id: int) -> dict[int, str]:
+        """The titles of a project's tabs by their ids."""
+        found = self._get("api/dm/views/", {"project": project_id})
+        return {int(tab["id"]): str((tab.get("data") or {}).get("title")) for tab in found}
+
+    def create_tab(self, project_id: int, data: dict[str, Any]) -> int:
+        """The id of a new tab; `data` as the Data Manager keeps it: title, filters, ordering."""
+        body = {"project": project_id, "data": data}
+        return int(self._call(self._requesting("POST", "api/dm/views/", json=body))["id"])
+
+    def update_tab(self, tab_id: int, data: dict[str, Any]) -> bool:
+        """Replace what a tab shows; False where somebody deleted it."""
+        request = self._requesting("PATCH", f"api/dm/views/{tab_id}/", json={"data": data})
+        return self._found(request) is not None
+
+    def delete_tab(self, tab_id: int) -> None:
+        """Delete a tab; one that is gone already is no error."""
+        self._found(self._requesting("DELETE", f"api/dm/views/{tab_id}/"))
+
     # Inner workings
 
     def _task_pages(self, parameters: dict[str, Any], include: str) -> Iterator[dict[str, Any]]:
-        # The SDK's own pager builds a model object per annotation: ten times the time of the page.
         page, total = 1, 1
         while (page - 1) * PAGE_TASKS < total:
-            answer = self._get(
-                "api/tasks",
-                {
-                    **parameters,
-                    "page": page,
-                    "page_size": PAGE_TASKS,
-                    "fields": "all",
-                    "include": include,
-                    "resolve_uri": "false",
-                },
-            ).json()
-            total = int(answer["total"])
-            yield from answer["tasks"]
-            page += 1
+            found = self._task_page(parameters, include, page, PAGE_TASKS)
+            if found is None:  # tasks were deleted meanwhile
+                return
+            yield from found.tasks
+            page, total = page + 1, found.total
 
-    def _get(self, path: str, parameters: dict[str, Any] | None = None) -> httpx.Response:
+    def _task_page(
+        self, parameters: dict[str, Any], include: str, page: int, page_size: int
+    ) -> TaskPage | None:
+        """A page of tasks; None past the last one."""
+        # The SDK's own pager builds a model object per annotation: ten times the time of the page.
+        place = {"page": page, "page_size": page_size}
+        wanted = {"fields": "all", "include": include, "resolve_uri": "false"}
+        answer = self._found(
+            self._requesting("GET", "api/tasks", {**parameters, **place, **wanted})
+        )
+        return None if answer is None else TaskPage(answer["tasks"], int(answer["total"]))
+
+    def _get(self, path: str, parameters: dict[str, Any] | None = None) -> Any:
+        """The JSON that a path answers."""
+        return self._call(self._requesting("GET", path, parameters))
+
+    def _requesting(
+        self,
+        method: str,
+        path: str,
+        parameters: dict[str, Any] | None = None,
+        json: dict[str, Any] | None = None,
+    ) -> Callable[[], Any]:
+        """A request to be made: its answer's JSON, {} where there is none."""
         http = self._sdk._client_wrapper.httpx_client
 
-        def request() -> httpx.Response:
+        def request() -> Any:
             answer = http.request(
-                path, method="GET", params=parameters, request_options=self._options
+                path, method=method, params=parameters, json=json, request_options=self._options
             )
             if answer.status_code >= 400:
                 raise ApiError(status_code=answer.status_code, body=answer.text)
-            return answer
+            return answer.json() if answer.content else {}
 
-        return self._call(request)
+        return request
 
-    def _call(
-        self, request: Callable[[], Answer], *, missing: Any = ..., gone: str | None = None
-    ) -> Answer | Any:
+    def _found(self, request: Callable[[], Answer], *, gone: str | None = None) -> Answer | None:
+        """The answer, None for a 404 and for an error whose body holds `gone`."""
+        try:
+            return self._answered(request)
+        except ApiError as error:
+            if error.status_code == 404 or (gone is not None and gone in str(error.body)):
+                return None
+            raise self._named(error) from error
+
+    def _call(self, request: Callable[[], Answer]) -> Answer:
+        """The answer; every error under a name of ours."""
+        try:
+            return self._answered(request)
+        except ApiError as error:
+            raise self._named(error) from error
+
+    def _answered(self, request: Callable[[], Answer]) -> Answer:
         try:
             return request()
-        except ApiError as error:
-            is_missing = error.status_code == 404 or (gone is not None and gone in str(error.body))
-            if missing is not ... and is_missing:
-                return missing
-            raise self._named(error) from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise LabelStudioUnreachableError(
-                f"Label Studio at {self.url} does not answer ({type(error).__name__}: {error})"
+                f"{self._where} does not answer ({type(error).__name__}: {error})"
             ) from error
 
     def _named(self, error: ApiError) -> LabelStudioError:
-        where = f"Label Studio at {self.url}"
-        if error.status_code == 401:
+        status, detail = error.status_code, _detail(error.body)
+        if status == 401:
+            return token_refused(self.url)
+        if status == 403:
             return LabelStudioUnauthorizedError(
-                f"{where} does not accept the token (401); LABEL_STUDIO_API_KEY needs a personal "
-                "access token, or a legacy token where the organization allows those"
+                f"{self._where} refuses this user's request (403): {detail}"
             )
-        if error.status_code == 403:
-            return LabelStudioUnauthorizedError(
-                f"{where} refuses this user's request (403): {_detail(error.body)}"
-            )
-        if error.status_code in (502, 503, 504):
-            return LabelStudioUnreachableError(f"{where} answers {error.status_code}")
-        return LabelStudioError(f"{where} answers {error.status_code}: {_detail(error.body)}")
+        if status in (502, 503, 504):
+            return LabelStudioUnreachableError(f"{self._where} answers {status}")
+        return LabelStudioError(f"{self._where} answers {status}: {detail}")
+
+    def _creation_time(self, found: datetime | None) -> datetime:
+        if found is None:
+            raise LabelStudioError(f"{self._where} names no creation time of a project; needed")
+        return found
 
 
 def project_key(project_id: int, created_at: datetime) -> str:

@@ -55,7 +55,7 @@ def repair(
     settings: Settings,
     known_webhook_id: int | None,
 ) -> Connection:
-    """Make the project follow this backend; costs nothing but reads where all is right."""
+    """What it took to make the project follow this backend: only reads where all is right."""
     webhook_id, webhook_change = _repair_webhook(
         client, project, backend, settings, known_webhook_id
     )

@@ -2,8 +2,8 @@
 
 The token goes to Label Studio only: same scheme, host and port, and below its path. Redirects are
 followed by hand and this is decided anew for each; cookies are never kept, because they do not tell
-ports apart and Label Studio's session cookie is as good as a token. No error message carries a
-URL's query, which holds the signature of signed URLs, nor its user and password.
+ports apart and Label Studio's session cookie is as good as a token. Error messages carry a URL as
+`shown_uri` shows it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import httpx
 from backend.errors import (
     AlfaMixError,
     ImageError,
-    LabelStudioUnauthorizedError,
     LabelStudioUnreachableError,
 )
 from backend.label_studio.address_guard import check_address, check_host
+from backend.label_studio.wording import shown_uri, token_refused
 
 MAX_REDIRECTS = 5
 RETRY_PAUSES_S = (0.2, 0.8)
@@ -60,7 +60,9 @@ class Downloader:
         max_bytes: int,
     ) -> None:
         """See ImageFetcher for the arguments."""
-        self._label_studio = httpx.URL(label_studio_url)
+        # httpx would replace the token by a user and password.
+        self._label_studio = httpx.URL(label_studio_url).copy_with(username="", password="")
+        self._whoami = str(self._label_studio).rstrip("/") + WHOAMI_PATH
         self._authorize = authorize
         self._max_bytes = max_bytes
         self._body_timeout_s = BODY_TIMEOUTS * timeout_s
@@ -95,7 +97,7 @@ class Downloader:
             if isinstance(answer, bytes):
                 return answer
             url = answer
-        raise ImageError(f"more than {MAX_REDIRECTS} redirects, the last one to {_shown(url)}")
+        raise ImageError(f"more than {MAX_REDIRECTS} redirects, the last one to {shown_uri(url)}")
 
     def close(self) -> None:
         """Close the connections that are kept open."""
@@ -104,7 +106,7 @@ class Downloader:
     def _answer(self, url: httpx.URL) -> bytes | httpx.URL:
         """The body, or where a redirect leads; temporary errors are tried again."""
         if url.scheme not in DEFAULT_PORTS or not url.host:
-            raise ImageError(f"redirected to {_shown(url)}, needed is http:// or https://")
+            raise ImageError(f"redirected to {shown_uri(url)}, needed is http:// or https://")
         for pause_s in RETRY_PAUSES_S:
             try:
                 return self._attempt(url)
@@ -146,7 +148,7 @@ class Downloader:
         if status == 401 and is_own:
             raise self._failure("HTTP 401", url)
         hint = _own_hint(url, status) if is_own else self._foreign_hint(url)
-        raise ImageError(f"HTTP {status} from {_shown(url)}{hint}")
+        raise ImageError(f"HTTP {status} from {shown_uri(url)}{hint}")
 
     def _image_body(self, response: httpx.Response, url: httpx.URL) -> bytes:
         body = self._limited_body(response, url)
@@ -155,22 +157,24 @@ class Downloader:
         title = HTML_TITLE.search(body[:SNIFFED_BYTES])
         named = f" titled {title[1].decode('utf-8', 'replace').strip()!r}" if title else ""
         raise ImageError(
-            f"an HTML page{named} instead of an image from {_shown(url)}, perhaps a login page"
+            f"an HTML page{named} instead of an image from {shown_uri(url)}, perhaps a login page"
             f"{self._foreign_hint(url)}"
         )
 
     def _limited_body(self, response: httpx.Response, url: httpx.URL) -> bytes:
         announced = response.headers.get("Content-Length", "")
         if announced.isdecimal() and int(announced) > self._max_bytes:
-            raise ImageError(f"{announced} bytes, the limit is {self._max_bytes}: {_shown(url)}")
+            raise ImageError(f"{announced} bytes, the limit is {self._max_bytes}: {shown_uri(url)}")
         deadline = time.monotonic() + self._body_timeout_s
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > self._max_bytes:
-                raise ImageError(f"more than the limit of {self._max_bytes} bytes: {_shown(url)}")
+                raise ImageError(
+                    f"more than the limit of {self._max_bytes} bytes: {shown_uri(url)}"
+                )
             if time.monotonic() > deadline:
-                raise ImageError(f"took longer than {self._body_timeout_s:.0f} s: {_shown(url)}")
+                raise ImageError(f"took longer than {self._body_timeout_s:.0f} s: {shown_uri(url)}")
         return bytes(body)
 
     def _failure(self, reason: str, url: httpx.URL) -> AlfaMixError:
@@ -179,13 +183,12 @@ class Downloader:
         One broken file must not make a round wait, nor an outage skip every task. So Label Studio
         is asked for the token's user, which it always knows.
         """
-        failed = f"{reason} from {_shown(url)}"
+        failed = f"{reason} from {shown_uri(url)}"
         if not self.is_label_studio(url):
             return ImageError(failed + self._foreign_hint(url))
-        where = f"Label Studio at {_shown(self._label_studio)}"
+        where = f"Label Studio at {shown_uri(self._label_studio)}"
         try:
-            whoami = _shown(self._label_studio).rstrip("/") + WHOAMI_PATH
-            status = self._http.get(whoami, headers=self._authorize()).status_code
+            status = self._http.get(self._whoami, headers=self._authorize()).status_code
         except httpx.RequestError as error:
             return LabelStudioUnreachableError(
                 f"{where} does not answer ({type(error).__name__}: {error}; before, {failed})"
@@ -193,10 +196,7 @@ class Downloader:
         if status == 200:
             return ImageError(failed)
         if status == 401:
-            return LabelStudioUnauthorizedError(
-                f"{where} does not accept the token (401); LABEL_STUDIO_API_KEY needs a personal "
-                "access token, or a legacy token where the organization allows those"
-            )
+            return token_refused(self._label_studio)
         return LabelStudioUnreachableError(f"{where} answers {status} (before, {failed})")
 
     def _foreign_hint(self, url: httpx.URL) -> str:
@@ -204,7 +204,7 @@ class Downloader:
             return ""
         return (
             f"; it looks like an address of Label Studio, but LABEL_STUDIO_URL is "
-            f"{_shown(self._label_studio)}, so no token was sent: let both name the same host"
+            f"{shown_uri(self._label_studio)}, so no token was sent: let both name the same host"
         )
 
 
@@ -222,7 +222,7 @@ def _redirected(url: httpx.URL, location: str) -> httpx.URL:
     try:
         return url.join(location)
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise ImageError(f"{_shown(url)} redirects to an invalid URL: {error}") from error
+        raise ImageError(f"{shown_uri(url)} redirects to an invalid URL: {error}") from error
 
 
 def _check_peer(response: httpx.Response) -> None:
@@ -239,8 +239,3 @@ def _own_hint(url: httpx.URL, status: int) -> str:
         if status == hinted_status and part in url.path:
             return f"; {hint}"
     return ""
-
-
-def _shown(url: httpx.URL) -> str:
-    """A URL without user, password and query."""
-    return str(url.copy_with(username="", password="", query=None, fragment=None))[:200]

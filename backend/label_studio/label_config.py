@@ -42,7 +42,7 @@ def parse_label_config(xml: str) -> ImageChoices:
     choices = _the_choices(list(interface.controls))
     _refuse_nested_choices(xml)
     image = _the_image(list(interface.objects), choices)
-    return ImageChoices(choices.name, image.name, _data_field(image), _classes(choices))
+    return ImageChoices(_name(choices), _name(image), _data_field(image), _classes(choices))
 
 
 def _interface(xml: str) -> LabelInterface:
@@ -61,12 +61,12 @@ def _the_choices(controls: list[ControlTag]) -> ChoicesTag:
         found = f"{len(choices)} <Choices>" if choices else "no <Choices>"
         beside = f" beside {', '.join(others)}" if others and not choices else ""
         raise LabelConfigError(f"found {found}{beside}; {NEEDED}")
-    tag = choices[0]
-    kind = tag.attr.get("choice", "single")
+    tag, attributes = choices[0], _attributes(choices[0])
+    kind = attributes.get("choice", "single")
     if kind not in ("single", "single-radio"):
         raise LabelConfigError(f'found <Choices name="{tag.name}" choice="{kind}">; {NEEDED}')
     for attribute in ("perRegion", "perItem"):
-        if tag.attr.get(attribute, "false").lower() == "true":
+        if attributes.get(attribute, "false").lower() == "true":
             raise LabelConfigError(f'found <Choices name="{tag.name}" {attribute}>; {NEEDED}')
     return tag
 
@@ -83,18 +83,19 @@ def _the_image(objects: list[ObjectTag], choices: ChoicesTag) -> ImageTag:
         others = sorted({f"<{tag.tag}>" for tag in objects} - {"<Image>"})
         found = f"{len(images)} <Image>" if images else f"no <Image>, but {', '.join(others)}"
         raise LabelConfigError(f"found {found}; {NEEDED}")
-    if list(choices.to_name) != [images[0].name]:
+    to_names = list(choices.to_name or ())
+    if to_names != [images[0].name]:
         raise LabelConfigError(
-            f'found <Choices name="{choices.name}"> for {list(choices.to_name)}, not for the '
+            f'found <Choices name="{choices.name}"> for {to_names}, not for the '
             f'image "{images[0].name}"; {NEEDED}'
         )
     return images[0]
 
 
 def _data_field(image: ImageTag) -> str:
-    value = image.value or ""
-    if "valueList" in image.attr:
-        value = image.attr["valueList"]
+    value, attributes = image.value or "", _attributes(image)
+    if "valueList" in attributes:
+        value = attributes["valueList"]
         raise LabelConfigError(
             f'found <Image name="{image.name}" valueList="{value}">, several images; {NEEDED}'
         )
@@ -104,14 +105,26 @@ def _data_field(image: ImageTag) -> str:
 
 
 def _classes(choices: ChoicesTag) -> tuple[str, ...]:
-    classes = tuple(choices.labels)
-    if choices.attr.get("value", "").startswith("$"):
+    classes = tuple(str(name) for name in choices.labels or ())
+    value = _attributes(choices).get("value", "")
+    if value.startswith("$"):
         raise LabelConfigError(
             f'found <Choices name="{choices.name}"> whose classes come from the task data '
-            f"({choices.attr['value']}); {NEEDED}"
+            f"({value}); {NEEDED}"
         )
     if any(not name.strip() for name in classes):
         raise LabelConfigError(f"found a class with an empty name in {list(classes)}; {NEEDED}")
     if len(classes) < 2:
         raise LabelConfigError(f"found {len(classes)} classes {list(classes)}; {NEEDED}")
     return classes
+
+
+# The SDK's tags leave out what every tag of a parsed config has.
+
+
+def _name(tag: ControlTag | ObjectTag) -> str:
+    return tag.name or ""
+
+
+def _attributes(tag: ControlTag | ObjectTag) -> dict[str, str]:
+    return tag.attr or {}

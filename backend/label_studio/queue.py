@@ -1,15 +1,15 @@
-"""Publishes a batch: one prediction per task under a new version, then one flip of the project.
+"""Label Studio's queue: which tasks it serves in which order, and the version it follows.
 
 Label Studio serves only tasks whose prediction carries `project.model_version`, ordered by how many
-tasks of the prediction's cluster this user solved, then by ascending score. So all predictions of
-a batch are written first, and the flip makes them the queue for everybody at once.
+tasks of the prediction's cluster this user solved, then by ascending score. Where all of those are
+held by others it turns people away, and where none is left it serves any task. So the first
+predictions of a batch are written, the flip makes them the queue for everybody at once, and the
+others follow faster than people label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 from backend.label_studio.client import LabelStudioClient, Project
 
@@ -18,19 +18,14 @@ from backend.label_studio.client import LabelStudioClient, Project
 CLUSTERS_A_ROUND = 100_000
 
 
-@dataclass(frozen=True)
-class Priority:
-    """One task's place in the queue: ascending `score` is first; `cluster` is a cluster_id."""
-
-    task_id: int
-    score: float
-    cluster: int
-    result: list[dict[str, Any]]
-
-
 def cluster_id(round_number: int, cluster: int) -> int:
-    """The id that Label Studio sees for a k-means cluster of a round."""
-    return round_number * CLUSTERS_A_ROUND + cluster
+    """The id that Label Studio sees for a cluster of a round."""
+    return round_number * CLUSTERS_A_ROUND + cluster % CLUSTERS_A_ROUND
+
+
+def score(rank: int, batch_size: int) -> float:
+    """A rank as a score from 0 to 1: it grows with the rank and never ends, as a queue does."""
+    return rank / (rank + batch_size)
 
 
 def published(
@@ -44,33 +39,6 @@ def published(
         for prediction in task.get("predictions") or []
         if prediction["model_version"] == version
     }
-
-
-def publish(
-    client: LabelStudioClient,
-    project_id: int,
-    version: str,
-    priorities: Sequence[Priority],
-    on_published: Callable[[int, int | None], None],
-) -> None:
-    """Store the predictions that Label Studio does not hold yet, in rank order.
-
-    `on_published(task_id, prediction_id)` follows each at once; the id is None where the task is
-    gone. A publication that was interrupted, or that a request without an answer ended, goes on
-    with what is missing when it is called again: what is there is read back first.
-    """
-    found = published(client, project_id, version, [entry.task_id for entry in priorities])
-    for entry in priorities:
-        prediction_id = found.get(entry.task_id)
-        if prediction_id is None:
-            prediction_id = client.create_prediction(
-                entry.task_id,
-                result=entry.result,
-                score=entry.score,
-                cluster=entry.cluster,
-                model_version=version,
-            )
-        on_published(entry.task_id, prediction_id)
 
 
 def flip(client: LabelStudioClient, project: Project, version: str) -> bool:

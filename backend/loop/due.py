@@ -1,76 +1,115 @@
-"""Decides whether a project needs a new round. Pure functions of what was read; no requests."""
+"""Decides whether a project needs a new round, or a new network. Pure functions; no requests.
+
+A round is due by labels, wherever in the queue they were given, and never by one person: what
+somebody holds joins a later round.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backend.label_studio.annotations import TaskState
-from model_store.journal import ProjectState, QueuedTask, RoundState
+from model_store.journal import RoundState
+from model_store.tunings import Tuning
 
+FIRST_ROUND = "the first round"
 START_TRAINING = "training was requested"
-BATCH_DONE = "the batch is done"
-LEFT_BEHIND = "the last tasks of the batch were left open"
 CLASSES_CHANGED = "the classes changed"
-POOL_CHANGED = "there are new tasks"
-POOL_EMPTY = "pool-empty"
+NETWORK_READY = "a fine-tuned network is ready"
+LABELS = "there are new labels"
+POOL_GREW = "there are new images to choose from"
+POOL_DONE = "the last task is labeled"
+# So many images tell enough of a pool for a first batch.
+FIRST_IMAGES = 256
+# Where all are embedded, so many more of them are worth a round of their own.
+WHOLE_GROWTH = 0.1
 
 
 @dataclass(frozen=True)
-class BatchProgress:
-    """How much of the published batch is done, and how much of its reserve."""
+class Standing:
+    """What is known of a project at one moment.
 
-    done: int
-    total: int
-    reserve_done: int
-
-
-def batch_progress(queue: Sequence[QueuedTask], states: Mapping[int, TaskState]) -> BatchProgress:
-    """Progress of a queue; a task that was labeled, skipped or deleted is done."""
-
-    def done(task: QueuedTask) -> bool:
-        state = states.get(task.task_id)
-        return state is None or state.is_done or state.is_skipped
-
-    batch = [task for task in queue if not task.is_reserve]
-    reserve = [task for task in queue if task.is_reserve]
-    return BatchProgress(sum(map(done, batch)), len(batch), sum(map(done, reserve)))
-
-
-def due_reason(
-    project: ProjectState,
-    published: RoundState,
-    progress: BatchProgress,
-    classes: Sequence[str],
-    *,
-    now: float,
-    idle_s: float,
-) -> str | None:
-    """Why a new round is due after the published one, or None.
-
-    The API shows no locks. A batch task that somebody opened and left shows in that others were
-    given the reserve while the batch stood still for `idle_s` seconds.
+    labeled: tasks with a label that counts. pool: tasks with an image that wait for one, of which
+        `unreadable` images cannot be had.
+    embedded: tasks whose embedding is kept, labeled or not, under network number `tuning`.
+    waiting: published tasks that nobody labeled yet.
+    is_whole: whether every task was read and every image embedded, or found unreadable.
+    budget: labels a round. lookahead: the share of them that is worth a round.
+    training_requested: whether somebody pressed Start Training since the last round began.
     """
-    if project.training_requested:
+
+    labeled: int
+    pool: int
+    unreadable: int
+    embedded: int
+    tuning: int
+    waiting: int
+    is_whole: bool
+    classes: Sequence[str]
+    budget: int
+    lookahead: float
+    training_requested: bool
+
+    @property
+    def selectable(self) -> int:
+        """How many tasks could be chosen."""
+        return min(self.pool - self.unreadable, self.embedded)
+
+    @property
+    def wanted_labels(self) -> int:
+        """How many new labels are worth a round."""
+        return max(1, math.ceil(self.budget * self.lookahead))
+
+
+def round_due(standing: Standing, published: RoundState | None) -> str | None:
+    """Why a new round is due after the published one, or None."""
+    if published is None:
+        return FIRST_ROUND if _is_enough_to_begin(standing) else None
+    if standing.training_requested:
         return START_TRAINING
-    if list(classes) != list(published.classes):
+    if list(standing.classes) != list(published.classes):
         return CLASSES_CHANGED
-    if progress.total > 0 and progress.done >= progress.total:
-        return BATCH_DONE
-    stood_still_s = now - project.batch_progress_at
-    if progress.total > 0 and progress.reserve_done > 0 and stood_still_s > idle_s:
-        return LEFT_BEHIND
+    if standing.tuning > published.tuning:
+        return NETWORK_READY
+    new_labels = standing.labeled - published.n_labeled
+    if new_labels >= standing.wanted_labels:
+        return LABELS
+    if _has_grown(standing, published):
+        return POOL_GREW
+    if standing.is_whole and standing.selectable <= 0 < published.n_pool:
+        return POOL_DONE
     return None
 
 
-def reopened_reason(
-    project: ProjectState, counters: str, *, retry_unreadable_at: float | None, now: float
-) -> str | None:
-    """Why a project whose pool was empty is worth another look, or None."""
-    if project.training_requested:
-        return START_TRAINING
-    if counters != project.counters:
-        return POOL_CHANGED
-    if retry_unreadable_at is not None and now >= retry_unreadable_at:
-        return "unreadable images are tried again"
-    return None
+def tuning_due(
+    standing: Standing, newest: Tuning | None, published: RoundState, *, has_two_classes: bool
+) -> bool:
+    """Whether the network is worth fine-tuning on what was labeled since, or somebody asked."""
+    if not has_two_classes:
+        return False
+    if newest is None or list(newest.classes) != list(standing.classes):
+        return True
+    new_labels = standing.labeled - newest.n_labeled
+    is_asked = published.statistics.get("reason") == START_TRAINING
+    if is_asked and new_labels != 0 and published.number > newest.statistics.get("round", -1):
+        return True
+    return new_labels >= standing.wanted_labels
+
+
+def _is_enough_to_begin(standing: Standing) -> bool:
+    if standing.is_whole:
+        return True
+    return standing.embedded >= max(FIRST_IMAGES, 2 * standing.budget)
+
+
+def _has_grown(standing: Standing, published: RoundState) -> bool:
+    """Whether a better batch can be chosen, from many more images, or the queue needs the new ones.
+
+    While images are still to be embedded they must be twice as many; each time that costs a round.
+    """
+    new = standing.embedded - published.n_embedded
+    if new > 0 and standing.is_whole and standing.waiting < standing.budget:
+        return True
+    share = WHOLE_GROWTH if standing.is_whole else 1.0
+    return new >= max(standing.budget, share * published.n_embedded)

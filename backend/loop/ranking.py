@@ -1,146 +1,157 @@
-"""A round's selection: the embeddings of the pool in, the ranked batch and its reserve out.
+"""A round's choice: the labels and the embeddings at hand in, the ranked pool out.
 
-Legend: N pool tasks, L labeled tasks, D embedding, K classes.
+The head is fitted anew on the embeddings that are kept, which takes seconds whatever is fine-tuned
+behind the queue.
+
+Legend: T tasks, N pool tasks, L labeled tasks, D embedding, K classes.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from backend.acquisition import Pool, Rule, Selection, budget_of, standardized_pool
-from backend.label_studio import queue
-from backend.label_studio.annotations import read_task
-from backend.loop.round_context import Workbench
-from backend.loop.snapshot import Snapshot
-from backend.vision import Network
-from model_store.journal import QueuedTask, RoundState
+from backend.acquisition import Rule, Selection, budget_of, has_two_classes, standardized_pool
+from backend.loop.context import ProjectContext
+from backend.loop.snapshot import Snapshot, take_snapshot
+from backend.vision import LinearHead, Network, Trained
+from model_store.journal import RoundState
+from model_store.rankings import Ranking
+from model_store.scores import Scores
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
-    """The network's answer for every image of the pool and of the labeled tasks."""
+class Choice:
+    """What a round chose. trained, scores: None where fewer than two classes have a label."""
 
-    image_keys: np.ndarray  # (N + L,) str
-    probabilities: np.ndarray  # (N + L, K) float32
-
-
-@dataclass(frozen=True, eq=False)
-class Ranked:
-    """Batch and reserve in rank order; `scores` is None before anything was trained."""
-
-    tasks: list[QueuedTask]
-    pool_size: int
+    ranking: Ranking
+    n_labeled: int
+    n_embedded: int
+    trained: Trained | None
     scores: Scores | None
     statistics: Mapping[str, Any] = field(default_factory=dict)
 
 
-def rank(bench: Workbench, state: RoundState) -> Ranked:
-    """Select from what can be read and is still unlabeled, by the round's strategy."""
-    snapshot = bench.snapshot(state)
-    network = bench.network(state)
-    pool_rows, labeled_rows = _usable_rows(bench, state, snapshot)
-    embeddings = _embeddings(bench, network, snapshot, pool_rows)
-    labeled = _embeddings(bench, network, snapshot, labeled_rows)
-    scores = _scores(network, snapshot, pool_rows, labeled_rows, embeddings, labeled)
-    if len(pool_rows) == 0:
-        return Ranked([], 0, scores)
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Snapshot rows whose embeddings are kept: of the pool, of the labeled, and how many in all."""
+
+    pool: np.ndarray
+    labeled: np.ndarray
+    count: int
+
+
+def choose(context: ProjectContext, state: RoundState) -> Choice:
+    """The pool ranked by the round's strategy, as far as it was embedded."""
+    snapshot = take_snapshot(context)
+    network = context.network(context.journal.tunings.get(state.key, state.tuning))
+    rows = _embedded_rows(context, network, snapshot)
+    embeddings = _read(context, network, snapshot, rows.pool)
+    labeled = _read(context, network, snapshot, rows.labeled)
+    labels = snapshot.labels[rows.labeled]
+    started = time.monotonic()
+    trained = _fit_head(context, state, network, labeled, labels)
+    head_s = round(time.monotonic() - started, 3)
+    scores = _scores(trained, snapshot, rows, embeddings, labeled)
+    n_labeled = int(snapshot.is_labeled.sum())
+    if len(rows.pool) == 0:
+        nothing = np.empty(0, dtype=np.int64)
+        return Choice(Ranking(nothing, nothing), n_labeled, rows.count, trained, scores)
     pool = standardized_pool(
         embeddings,
         labeled,
-        snapshot.labels[labeled_rows],
+        labels,
         len(state.classes),
-        network.head,
-        snapshot.task_ids[pool_rows],
+        None if trained is None else trained.head,
+        snapshot.task_ids[rows.pool],
     )
-    selection = _select(bench, state, pool)
-    tasks = _queued(state, selection, snapshot.task_ids[pool_rows])
-    if scores is not None:
-        chosen = np.concatenate([selection.rows, selection.reserve_rows]).astype(int)
-        tasks = _preselected(tasks, scores.probabilities[chosen], state)
-    return Ranked(tasks, len(pool_rows), scores, selection.statistics)
+    budget = budget_of(context.settings, len(state.classes))
+    generator = np.random.default_rng([context.settings.seed, state.number])
+    rule = replace(Rule.of(context.settings), strategy=state.strategy)
+    selection = rule.choose(pool, budget, generator)
+    ranking = _ranking(selection, snapshot.task_ids[rows.pool], trained, embeddings)
+    statistics = {**selection.statistics, **_trained_statistics(trained), "head_s": head_s}
+    return Choice(ranking, n_labeled, rows.count, trained, scores, statistics)
 
 
-def _usable_rows(
-    bench: Workbench, state: RoundState, snapshot: Snapshot
-) -> tuple[np.ndarray, np.ndarray]:
-    """Snapshot rows of the pool and of the labeled tasks whose embeddings could be made."""
+def _embedded_rows(context: ProjectContext, network: Network, snapshot: Snapshot) -> _Rows:
     keys = snapshot.image_keys.tolist()
-    missing = set(bench.stores().embeddings.missing(state.features_version or "", keys))
-    is_readable = np.array([key not in missing for key in keys], dtype=bool)
-    # Annotators went on with the reserve while the round trained: that is no longer pool.
-    is_done = np.isin(snapshot.task_ids, list(_done_meanwhile(bench, state)))
-    pool_rows = np.flatnonzero(snapshot.in_pool & is_readable & ~is_done)
-    return pool_rows, np.flatnonzero(snapshot.labeled & is_readable)
+    missing = set(context.stores().embeddings.missing(network.version, keys))
+    is_kept = np.array([key not in missing for key in keys], dtype=bool)
+    return _Rows(
+        pool=np.flatnonzero(snapshot.in_pool & is_kept),
+        labeled=np.flatnonzero(snapshot.is_labeled & is_kept),
+        count=int((snapshot.is_needed & is_kept).sum()),
+    )
 
 
-def _done_meanwhile(bench: Workbench, state: RoundState) -> set[int]:
-    previous = bench.journal.published_round(state.key)
-    if previous is None:
-        return set()
-    task_ids = [task.task_id for task in bench.journal.queue(previous)]
-    tasks = bench.client.selected_tasks(bench.project.id, task_ids)
-    states = [read_task(task, bench.config) for task in tasks]
-    return {task.task_id for task in states if task.is_done or task.is_skipped}
-
-
-def _embeddings(
-    bench: Workbench, network: Network, snapshot: Snapshot, rows: np.ndarray
+def _read(
+    context: ProjectContext, network: Network, snapshot: Snapshot, rows: np.ndarray
 ) -> np.ndarray:
+    """(n, D) float32 embeddings of n snapshot rows."""
     keys = snapshot.image_keys[rows].tolist()
     if not keys:
-        return np.empty((0, bench.session.embedding_dim), dtype=np.float32)
-    return bench.stores().embeddings.read(network.version, keys)
+        return np.empty((0, context.session.embedding_dim), dtype=np.float32)
+    return context.stores().embeddings.read(network.version, keys)
+
+
+def _fit_head(
+    context: ProjectContext,
+    state: RoundState,
+    network: Network,
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+) -> Trained | None:
+    if not has_two_classes(labels):
+        return None
+    seed = context.settings.seed + state.number
+    return context.session.fit_head(network, embeddings, labels, len(state.classes), seed)
 
 
 def _scores(
-    network: Network,
+    trained: Trained | None,
     snapshot: Snapshot,
-    pool_rows: np.ndarray,
-    labeled_rows: np.ndarray,
+    rows: _Rows,
     embeddings: np.ndarray,
     labeled: np.ndarray,
 ) -> Scores | None:
-    if network.head is None:
+    if trained is None:
         return None
-    keys = snapshot.image_keys[np.concatenate([pool_rows, labeled_rows])]
-    parts = [network.head.probabilities(part) for part in (embeddings, labeled)]
-    return Scores(keys, np.concatenate(parts))
+    keys = snapshot.image_keys[np.concatenate([rows.pool, rows.labeled])]
+    parts = [trained.head.probabilities(part) for part in (embeddings, labeled)]
+    return Scores.of(keys, np.concatenate(parts))
 
 
-def _select(bench: Workbench, state: RoundState, pool: Pool) -> Selection:
-    settings = bench.settings
-    budget = budget_of(settings, len(state.classes))
-    generator = np.random.default_rng([settings.seed, state.number])
-    rule = Rule(state.strategy, settings.cold_start, settings.epsilon)
-    return rule.choose(pool, budget, generator, reserve=budget)
+def _ranking(
+    selection: Selection, task_ids: np.ndarray, trained: Trained | None, embeddings: np.ndarray
+) -> Ranking:
+    rows, mixing = selection.rows, selection.mixing
+    columns: dict[str, np.ndarray] = {}
+    if trained is not None:
+        columns |= _predicted(trained.head, embeddings[rows])
+    if mixing is not None:
+        columns["critical_epsilons"] = mixing.critical_epsilons[rows].astype(np.float32)
+        columns["is_candidate"] = mixing.is_candidate[rows]
+        columns["flips_to"] = mixing.flips_to[rows].astype(np.int32)
+    return Ranking(task_ids[rows], selection.clusters, **columns)
 
 
-def _queued(state: RoundState, selection: Selection, task_ids: np.ndarray) -> list[QueuedTask]:
-    rows = np.concatenate([selection.rows, selection.reserve_rows]).astype(int)
-    clusters = np.concatenate([selection.clusters, selection.reserve_clusters])
-    return [
-        QueuedTask(
-            rank=rank,
-            task_id=int(task_ids[row]),
-            cluster=queue.cluster_id(state.number, int(cluster)),
-            score=rank / len(rows),
-            is_reserve=rank >= len(selection.rows),
-            class_name=None,
-            probability=None,
-        )
-        for rank, (row, cluster) in enumerate(zip(rows, clusters, strict=True))
-    ]
+def _predicted(head: LinearHead, embeddings: np.ndarray) -> dict[str, np.ndarray]:
+    probabilities = head.probabilities(embeddings)
+    labels = probabilities.argmax(axis=1).astype(np.int32)
+    return {"labels": labels, "probabilities": probabilities.max(axis=1).astype(np.float32)}
 
 
-def _preselected(
-    tasks: list[QueuedTask], probabilities: np.ndarray, state: RoundState
-) -> list[QueuedTask]:
-    labels = probabilities.argmax(axis=1)
-    return [
-        replace(task, class_name=state.classes[int(label)], probability=float(row[label]))
-        for task, label, row in zip(tasks, labels, probabilities, strict=True)
-    ]
+def _trained_statistics(trained: Trained | None) -> dict[str, Any]:
+    if trained is None:
+        return {}
+    report = trained.report
+    return {
+        "train_accuracy": report.train_accuracy,
+        "epochs": report.epochs,
+        "loss": report.loss,
+    }

@@ -1,22 +1,30 @@
-"""The worker: calls the model's `fit` hook for every project that needs it, one after the other."""
+"""The worker: two threads that call the model's `fit` hook for every project that needs it.
+
+One keeps the queues: it reads what changed, supplies, runs rounds; no piece of that takes long. The
+other computes behind them: it embeds pools and fine-tunes networks, however long that takes.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from backend.acquisition import Rule
 from backend.errors import AlfaMixError
 from backend.label_studio.access import Access
-from backend.loop.reconcile import Office, check_strategy, reconcile
+from backend.loop.background import Background, Stopped
+from backend.loop.context import ProjectContext, WorkerContext
+from backend.loop.reconcile import reconcile
 from backend.process.startup import open_journal, open_session
 from backend.sdk.model import AlfaMixModel
 from backend.settings import Settings
-from model_store import versions
 from model_store.journal import ProjectState
 
 logger = logging.getLogger(__name__)
@@ -24,25 +32,38 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.25
 FIRST_RETRY_S = 2.0
 LAST_RETRY_S = 300.0
+LOOK_EVERY_S = 60.0
+# Of the thread that computes, on top of the process's own: the queue's requests come first.
+BACKGROUND_NICENESS = 9
+# The events that the worker itself calls `fit` with.
 RECONCILE = "RECONCILE"
+TUNE = "TUNE"
 
 
 class WorkerServices:
-    """What the worker lets the model do: everything."""
+    """What the worker lets the model do."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
+    def __init__(self, context: WorkerContext, background: Background) -> None:
+        self._context = context
+        self._background = background
 
     def version(self, project: str) -> str:
-        found = self._office.journal.published_round(project)
-        return versions.UNNUMBERED if found is None else found.model_version
-
-    def predictions(self, project: str, tasks: list[dict]) -> list[dict]:
-        raise AlfaMixError("the worker answers no predictions; the web process does")
+        """The version that a project's queue follows."""
+        return self._context.journal.model_version(project)
 
     def fit(self, project: str, event: str) -> dict[str, Any]:
-        reconcile(self._office, project)
-        return {"model_version": self.version(project)}
+        """Do one piece of a project's work: of its queue, or for TUNE of what is behind it."""
+        if event == TUNE:
+            more = self._advance_background(project)
+        else:
+            more = reconcile(self._context, project)
+        return {"model_version": self.version(project), "more": more}
+
+    def _advance_background(self, project: str) -> bool:
+        state = self._context.journal.project(project)
+        if state is None or not state.connected:
+            return False
+        return self._background.advance(ProjectContext.of(self._context, state))
 
 
 @dataclass
@@ -73,54 +94,124 @@ class Retries:
 
 
 class Worker:
-    """Keeps every connected project as it should be until it is told to stop."""
+    """Keeps every connected project as it should be until it is told to stop.
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
-        self._model_class = AlfaMixModel.bound_to(WorkerServices(office))
-        self._retries = Retries()
-        self.stop = threading.Event()
+    stopping: set by whoever ends it, also by a signal handler: a plain flag takes no lock.
+    """
+
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        self.stopping = False
+        background = Background(lambda: self.stopping)
+        self._model_class = AlfaMixModel.bound_to(WorkerServices(context, background))
+        self._queue_retries, self._background_retries = Retries(), Retries()
+        # Projects whose queue has more to do at once, or something new to look at.
+        self._awake = {state.key for state in context.journal.projects()}
+        # What a project was like when there was nothing to compute for it, and when that was.
+        self._looked: dict[str, tuple[object, float]] = {}
 
     def run(self) -> None:
-        """Work until `stop` is set."""
-        while not self.stop.is_set():
-            for state in self._office.journal.projects():
-                if not self.stop.is_set() and self._needs_work(state):
-                    self.work_on(state)
-            self.stop.wait(TICK_S)
+        """Work until `stopping` is set."""
+        computing = threading.Thread(target=self._compute, name="background", daemon=True)
+        computing.start()
+        while not self.stopping:
+            worked = [self.work_on(state) for state in self._each(self._needs_work)]
+            if not any(worked):
+                time.sleep(TICK_S)
+        computing.join()
+
+    def work_on(self, state: ProjectState) -> bool:
+        """Do one piece of a project's queue; whether there is more. Errors end in the journal."""
+        self._awake.discard(state.key)
+        more = self._fit(state, RECONCILE, self._queue_retries, self._context.journal.set_error)
+        if more:
+            self._awake.add(state.key)
+        return more
+
+    def compute_for(self, state: ProjectState) -> bool:
+        """Do one piece of what is computed behind a project's queue; whether there is more."""
+        look = self._look(state)
+        note = self._context.journal.set_background_error
+        more = self._fit(state, TUNE, self._background_retries, note)
+        if more:
+            self._looked.pop(state.key, None)
+            self._awake.add(state.key)
+        else:
+            self._looked[state.key] = (look, time.monotonic())
+        return more
+
+    def _compute(self) -> None:
+        _be_nice(BACKGROUND_NICENESS)
+        while not self.stopping:
+            worked = [self.compute_for(state) for state in self._each(self._needs_computing)]
+            if not any(worked):
+                time.sleep(TICK_S)
+
+    def _each(self, needs: Callable[[ProjectState], bool]) -> list[ProjectState]:
+        if self.stopping:
+            return []
+        return [state for state in self._context.journal.projects() if needs(state)]
 
     def _needs_work(self, state: ProjectState) -> bool:
-        if not self._retries.may_try(state, time.monotonic()):
+        if not self._queue_retries.may_try(state, time.monotonic()):
             return False
-        if state.changed != state.seen:
+        if state.changed != state.seen or (state.connected and state.key in self._awake):
             return True
-        waited_s = self._office.journal.now() - state.checked_at
-        return state.connected and waited_s >= self._office.settings.poll_s
+        waited_s = self._context.journal.now() - state.checked_at
+        return state.connected and not 0 <= waited_s < self._context.settings.poll_s
 
-    def work_on(self, state: ProjectState) -> None:
-        """Bring one project up to date; an error ends in the journal, never here."""
+    def _needs_computing(self, state: ProjectState) -> bool:
+        if not state.connected or not self._background_retries.may_try(state, time.monotonic()):
+            return False
+        look, looked_at = self._looked.get(state.key, (None, 0.0))
+        return look != self._look(state) or time.monotonic() - looked_at > LOOK_EVERY_S
+
+    def _look(self, state: ProjectState) -> object:
+        """What changes where there may be something new to compute."""
+        published = self._context.journal.published_round(state.key)
+        number = None if published is None else published.number
+        return (state.seen, state.unembedded, state.label_config, number)
+
+    def _fit(
+        self,
+        state: ProjectState,
+        event: str,
+        retries: Retries,
+        note_error: Callable[[str, str | None], None],
+    ) -> bool:
+        """Call the hook; one project's surprise must not stop the others."""
         try:
-            self._model_class(project_id=state.key).fit(RECONCILE, {})
+            done = self._model_class(project_id=state.key).fit(event, {})
+        except Stopped:
+            return False
         except AlfaMixError as error:
-            self._note_failure(state, str(error))
+            message = str(error)
         except Exception as error:
-            # One project's surprise must not stop the others.
             logger.exception("project %d: unexpected error", state.project_id)
-            self._note_failure(state, f"unexpected {type(error).__name__}: {error}")
+            message = f"unexpected {type(error).__name__}: {error}"
         else:
-            self._retries.succeeded(state)
-
-    def _note_failure(self, state: ProjectState, message: str) -> None:
-        wait_s = self._retries.failed(state, time.monotonic())
+            retries.succeeded(state)
+            note_error(state.key, None)
+            return bool(done["more"])
+        wait_s = retries.failed(state, time.monotonic())
         logger.warning("project %d: %s; trying again in %.0f s", state.project_id, message, wait_s)
-        self._office.journal.set_error(state.key, message)
+        note_error(state.key, message)
+        return False
 
 
 def open_worker(settings: Settings) -> Worker:
     """A worker with its network loaded. WeightsError, SettingsError, StoreError."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    check_strategy(settings)
+    Rule.of(settings)
     journal = open_journal(settings)
     access = Access(settings.label_studio_url, settings.label_studio_api_key)
-    return Worker(Office(settings, journal, open_session(settings), access))
+    return Worker(WorkerContext(settings, journal, open_session(settings), access))
+
+
+def _be_nice(niceness: int) -> None:
+    """Let this thread, and those that it starts, give way to the others (Linux only)."""
+    if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
+        thread = threading.get_native_id()
+        own = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, own + niceness))

@@ -14,7 +14,10 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from backend.errors import PretrainingError
+from model_store.files import write_atomically
+
+# The backend, which takes the file, may run as another user.
+READABLE_BY_ALL = 0o644
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,21 @@ class Card:
 def write_weights(path: Path, backbone: nn.Module, card: Card) -> None:
     """Write `path` (timm's parameter names, float16) and, as JSON, the card beside it.
 
-    Raises PretrainingError when the place cannot be written.
+    Raises:
+        StoreError: the place cannot be written.
     """
     tensors = {
         name: tensor.detach().to("cpu", torch.float16).contiguous()
         for name, tensor in backbone.state_dict().items()
     }
     text = json.dumps(asdict(card), indent=2)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        # safetensors' own save_file makes files that only their owner can read
-        partial.write_bytes(save(tensors, metadata={"format": "pt", "card": text}))
-        partial.replace(path)
-        path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise PretrainingError(f"{path} cannot be written: {error.strerror}") from error
+    _write(path, save(tensors, metadata={"format": "pt", "card": text}))
+    _write(path.with_suffix(".json"), f"{text}\n".encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    def fill(temporary: Path) -> None:
+        temporary.write_bytes(content)
+        temporary.chmod(READABLE_BY_ALL)
+
+    write_atomically(path, fill)

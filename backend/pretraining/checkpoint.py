@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from backend.errors import PretrainingError
+from model_store.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class RunState:
     """A checkpoint's content.
 
     identity: a text of everything that must be equal for a run to go on from here.
-    dino: networks, center and optimizer, as `Dino.state_dict` returns them.
+    dino: networks, center and optimizer, as in `Dino.state_dict`.
     """
 
     identity: str
@@ -36,24 +36,30 @@ class RunState:
 
 
 def save(path: Path, state: RunState) -> None:
-    """Write the checkpoint beside the old one, then put it in its place in one move."""
-    partial = path.with_name(path.name + ".partial")
+    """Write the checkpoint in place of the old one, wholly or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
     content = {
         "identity": state.identity,
         "progress": asdict(state.progress),
         "dino": state.dino,
     }
-    with partial.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+
+    def fill(temporary: Path) -> None:
+        # torch itself opens no file whose name begins with a dot
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+
+    write_atomically(path, fill)
 
 
 def load(path: Path, identity: str) -> RunState | None:
     """The state to go on from, None when there is none.
 
-    Raises PretrainingError when the file is damaged or belongs to another run.
+    Raises:
+        PretrainingError: the file is damaged or belongs to another run.
     """
     if not path.exists():
         return None

@@ -4,6 +4,8 @@ Source: Caron et al., ICCV 2021, section 5.3: a collapsed teacher gives the same
 image, either uniform (entropy log K) or one single dimension (entropy 0).
 """
 
+from __future__ import annotations
+
 from backend.errors import PretrainingError
 from backend.pretraining.dino import TeacherEntropy
 
@@ -15,12 +17,16 @@ PATIENCE_STEPS = 500
 class CollapseWatch:
     """Counts the steps in a row at either end of the entropy's range."""
 
-    def __init__(self, patience_steps: int = PATIENCE_STEPS):
+    def __init__(self, patience_steps: int = PATIENCE_STEPS) -> None:
         self.patience_steps = patience_steps
         self.steps_at_end = 0
 
     def observe(self, entropy: TeacherEntropy) -> None:
-        """Note one step; raises PretrainingError when it has been at an end for too long."""
+        """Note one step.
+
+        Raises:
+            PretrainingError: the entropy has been at an end for too long.
+        """
         end = collapsed_end(entropy)
         self.steps_at_end = self.steps_at_end + 1 if end else 0
         if self.steps_at_end >= self.patience_steps:

@@ -28,7 +28,7 @@ EXIT_INTERRUPTED = 130
 
 
 def main(argv: list[str]) -> int:
-    """Parse `argv` and run; an error raised on purpose becomes one line and exit code 1."""
+    """The exit status: 0 done, 1 it failed (one line says why), 2 wrong usage, 130 Ctrl-C."""
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     add_arguments(parser)
     arguments = parser.parse_args(argv)
@@ -76,7 +76,11 @@ def run(arguments: argparse.Namespace, command: str) -> None:
 
 
 def require_lightly() -> None:
-    """Raises PretrainingError when lightly is not installed."""
+    """Check that lightly is installed.
+
+    Raises:
+        PretrainingError: it is not.
+    """
     if importlib.util.find_spec("lightly") is None:
         raise PretrainingError(
             "lightly is not installed; needed is: pip install -r requirements-pretrain.txt"
@@ -86,7 +90,8 @@ def require_lightly() -> None:
 def claim(out: Path) -> Path:
     """Where the run that writes `out` keeps its checkpoint.
 
-    Raises PretrainingError when `out` is no place to write to or is there already.
+    Raises:
+        PretrainingError: `out` is no place to write to or is there already.
     """
     if out.suffix != ".safetensors":
         raise PretrainingError(f"--out is {out}; needed is a name that ends in .safetensors")
@@ -100,7 +105,8 @@ def claim(out: Path) -> Path:
 def read_source(arguments: argparse.Namespace, image_px: int) -> ImageSet:
     """The images to train on; the unreadable ones are named on the error output.
 
-    Raises PretrainingError when fewer than 500 can be read.
+    Raises:
+        PretrainingError: fewer than 500 can be read.
     """
     from backend.pretraining.sources import read_path, read_project
     from backend.settings import Settings

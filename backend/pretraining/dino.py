@@ -3,7 +3,7 @@
 Source: Caron et al., "Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021,
 algorithm 1 and section 3; loss and projection head are lightly's.
 
-B batch, V global views (2), K outputs of the head, P side of a view.
+Legend: B batch, V global views (2), K outputs of the head, P side of a view.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from backend.pretraining.config import DinoConfig
 from backend.pretraining.schedules import StepValues
 from backend.vision.device import autocast
+from backend.vision.vit_checks import Vit
 
 STATEFUL = ("student", "teacher", "loss", "optimizer")
 
@@ -27,7 +28,7 @@ STATEFUL = ("student", "teacher", "loss", "optimizer")
 class HeadedBackbone(nn.Module):
     """A ViT and DINO's projection head: (B, 3, P, P) images -> (B, K) outputs."""
 
-    def __init__(self, backbone: nn.Module, config: DinoConfig):
+    def __init__(self, backbone: Vit, config: DinoConfig) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = projection_head(backbone.num_features, config)
@@ -73,8 +74,8 @@ class Dino:
     """Student, EMA teacher, loss (it holds the center) and optimizer of one run."""
 
     def __init__(
-        self, student: nn.Module, teacher: nn.Module, config: DinoConfig, device: torch.device
-    ):
+        self, student: Vit, teacher: Vit, config: DinoConfig, device: torch.device
+    ) -> None:
         self.config = config
         self.device = device
         self.student = HeadedBackbone(student, config).to(device).train()

@@ -1,6 +1,6 @@
-"""How good features are without fine-tuning: k-NN and a linear classifier on a few labels.
+"""How good features are without fine-tuning: k-NN accuracy.
 
-N images, C channels (1 or 3), D features.
+Legend: N images, C channels (1 or 3), D features.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 from torch.nn import functional
@@ -54,17 +53,3 @@ def knn_accuracy(
     count = min(NEIGHBORS, len(references))
     classifier = KNeighborsClassifier(count, metric="cosine", algorithm="brute")
     return float(classifier.fit(references, reference_labels).score(queries, labels))
-
-
-def linear_accuracy(
-    rows: np.ndarray, row_labels: np.ndarray, queries: np.ndarray, labels: np.ndarray
-) -> float:
-    """Share of `queries` that a logistic regression on `rows` names right.
-
-    Both are centered and divided by one number, the rows' overall standard deviation: a scale per
-    feature would blow up the last components of a PCA.
-    """
-    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
-    scale = np.sqrt(np.mean(deviation**2)) or 1.0
-    classifier = LogisticRegression(max_iter=2000).fit((rows - mean) / scale, row_labels)
-    return float(classifier.score((queries - mean) / scale, labels))

@@ -2,6 +2,8 @@
 
 A header of big-endian integers (a magic number whose last byte is the number of dimensions, then
 the dimensions), followed by the values, here always uint8.
+
+Legend: N images, H x W pixels.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ LABELS_MAGIC = 0x00000801
 def read_idx_images(path: Path) -> torch.Tensor:
     """(N, 1, H, W) uint8 images.
 
-    Raises PretrainingError when the file is missing, damaged or no IDX file of images.
+    Raises:
+        PretrainingError: the file is missing, damaged or no IDX file of images.
     """
     return torch.from_numpy(_read(path, IMAGES_MAGIC).copy()).unsqueeze(1)
 
@@ -31,7 +34,8 @@ def read_idx_images(path: Path) -> torch.Tensor:
 def read_idx_labels(path: Path) -> np.ndarray:
     """(N,) int64 labels.
 
-    Raises PretrainingError when the file is missing, damaged or no IDX file of labels.
+    Raises:
+        PretrainingError: the file is missing, damaged or no IDX file of labels.
     """
     return _read(path, LABELS_MAGIC).astype(np.int64)
 

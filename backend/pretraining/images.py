@@ -1,6 +1,6 @@
 """Images read into memory: uint8, one size, the unreadable ones left out and named.
 
-N images, C channels (3, or 1 for gray IDX files), H x W pixels.
+Legend: N images, C channels (3, or 1 for gray IDX files), H x W pixels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from backend.vision.decoding import decode_image
 from backend.vision.preprocessing import Preprocessing
 
 READERS = 8
-NO_NORMALIZATION = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class LabeledSample:
 
 def read_images(sources: Sequence[ImageSource], image_px: int) -> ImageSet:
     """The whole images resized to squares of `image_px`, as the backend's network sees them."""
-    preprocessing = Preprocessing(image_px, **NO_NORMALIZATION)
+    preprocessing = Preprocessing(image_px, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     pixels = torch.empty(len(sources), 3, image_px, image_px, dtype=torch.uint8)
     skipped = []
     count = 0

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from backend.pretraining.config import Crops, DinoConfig
+
+Number = TypeVar("Number", int, float)
 
 TRAINING_HELP = {
     "epochs": "passes over all images",
@@ -86,7 +90,7 @@ def _watching(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
 
 
-def _at_least(low: int):
+def _at_least(low: int) -> Callable[[str], int]:
     def whole_number(text: str) -> int:
         if int(text) < low:
             raise argparse.ArgumentTypeError(f"{text} is too small; needed is {low} or more")
@@ -101,8 +105,8 @@ def _share(text: str) -> float:
     return float(text)
 
 
-def _not_negative(kind: type):
-    def number(text: str):
+def _not_negative(kind: type[Number]) -> Callable[[str], Number]:
+    def number(text: str) -> Number:
         if not 0 <= kind(text) < float("inf"):
             raise argparse.ArgumentTypeError(f"{text} is negative or infinite")
         return kind(text)

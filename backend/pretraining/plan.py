@@ -9,14 +9,14 @@ from backend.errors import PretrainingError
 from backend.pretraining.config import Crops, DinoConfig
 from backend.pretraining.options import TRAINING_HELP
 from backend.vision.trainable import (
-    Blueprint,
+    Architecture,
     StartingPoint,
     build_vit,
-    card_blueprint,
+    card_architecture,
     load_start,
     own_image_px,
-    patch_px,
 )
+from backend.vision.vit_checks import patch_px
 
 SCRATCH, HUB = "scratch", "hub"
 LOCAL_SHARE = 3 / 7  # DINO's 96 of 224
@@ -25,14 +25,15 @@ LOCAL_SHARE = 3 / 7  # DINO's 96 of 224
 def plan(arguments: argparse.Namespace) -> DinoConfig:
     """The run's settings.
 
-    Raises PretrainingError when the model cannot be built or does not take crops of these sizes,
-    WeightsError when --init names a file that cannot be read.
+    Raises:
+        PretrainingError: the model cannot be built or does not take crops of these sizes.
+        WeightsError: --init names a file that cannot be read.
     """
-    given = None if arguments.init in (SCRATCH, HUB) else card_blueprint(Path(arguments.init))
+    given = None if arguments.init in (SCRATCH, HUB) else card_architecture(Path(arguments.init))
     model = given.model if given else arguments.model
     image_px = arguments.image_px or (given and given.arguments.get("img_size"))
     image_px = image_px or own_image_px(model)
-    blueprint = Blueprint(
+    architecture = Architecture(
         model,
         {
             **(given.arguments if given else {}),
@@ -42,9 +43,9 @@ def plan(arguments: argparse.Namespace) -> DinoConfig:
         },
     )
     return DinoConfig(
-        model=blueprint.model,
-        model_arguments=dict(blueprint.arguments),
-        crops=_crops(arguments, image_px, patch_px(build_vit(blueprint))),
+        model=architecture.model,
+        model_arguments=dict(architecture.arguments),
+        crops=_crops(arguments, image_px, patch_px(build_vit(architecture))),
         init=arguments.init,
         **{name: getattr(arguments, name) for name in TRAINING_HELP},
     )
@@ -53,7 +54,8 @@ def plan(arguments: argparse.Namespace) -> DinoConfig:
 def starting_point(config: DinoConfig) -> StartingPoint | None:
     """The weights that --init names, None for a start from scratch.
 
-    Raises WeightsError when they cannot be had or are of another network.
+    Raises:
+        WeightsError: they cannot be had or are of another network.
     """
     if config.init == SCRATCH:
         return None

@@ -32,7 +32,8 @@ SUFFIXES = frozenset(
 def read_path(path: Path, image_px: int) -> ImageSet:
     """Every image below a folder, or of an IDX file (which keep their own size).
 
-    Raises PretrainingError when there is neither.
+    Raises:
+        PretrainingError: there is neither.
     """
     if path.is_dir():
         return read_images(folder_sources(path), image_px)
@@ -57,8 +58,10 @@ def _bytes_of(path: Path) -> bytes:
 def read_project(settings: Settings, project_id: int, image_px: int) -> ImageSet:
     """The images of a Label Studio project's tasks, labeled or not.
 
-    Raises PretrainingError when there is no such project; LabelStudioError and LabelConfigError as
-    the client and the label config do.
+    Raises:
+        PretrainingError: there is no such project.
+        LabelStudioError: Label Studio cannot be asked.
+        LabelConfigError: the project is of another kind.
     """
     client = LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key)
     project = client.project(project_id)
@@ -89,7 +92,8 @@ def read_sample(images: Path, labels: Path | None, count: int, image_px: int) ->
         images: a folder whose subfolders are the classes, or an IDX file of images.
         labels: the IDX file of labels that belongs to the latter.
 
-    Raises PretrainingError when they do not belong together or hold fewer than two classes.
+    Raises:
+        PretrainingError: they do not belong together or hold fewer than two classes.
     """
     if labels is None:
         sample = _class_folders(images, count, image_px)

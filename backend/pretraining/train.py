@@ -1,6 +1,6 @@
 """The pre-training run: batches, schedules, checkpoints, the watch for collapse, the result.
 
-N images, B batch, C channels, P side of a view.
+Legend: N images, B batch, C channels, P side of a view.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from backend.pretraining.dino import Dino, StepReport
 from backend.pretraining.evaluate import features, knn_accuracy, normalized
 from backend.pretraining.images import LabeledSample, channel_statistics
 from backend.pretraining.schedules import StepValues, step_values
-from backend.vision.trainable import Blueprint, StartingPoint, build_vit
+from backend.vision.trainable import Architecture, StartingPoint, build_vit
 
 MINIMUM_BATCH = 2
 BAR_INTERVAL_S = 1.0
@@ -66,8 +66,9 @@ def pretrain(
         start: given weights; None is a start from scratch.
         sample: what k-NN accuracy is measured on; the training never sees its labels.
 
-    Raises PretrainingError when the teacher collapses, when the checkpoint belongs to another run,
-    or when the GPU does not hold a batch of two.
+    Raises:
+        PretrainingError: the teacher collapses, the checkpoint belongs to another run, or the GPU
+            does not hold a batch of two.
     """
     run = Run(pixels, config, options, start, sample)
     run.resume()
@@ -188,7 +189,11 @@ class Run:
         self.options.say(f"epoch {done}: 20-NN accuracy {self.metrics['knn']:.4f}")
 
     def halve_batch(self) -> None:
-        """Go on with half the batch; raises PretrainingError below two images."""
+        """Go on with half the batch.
+
+        Raises:
+            PretrainingError: that is less than two images.
+        """
         size = self.progress.batch_size // 2
         if size < MINIMUM_BATCH:
             raise PretrainingError(
@@ -212,17 +217,21 @@ class Run:
 
 def new_dino(config: DinoConfig, start: StartingPoint | None, device: torch.device) -> Dino:
     """Student and teacher before the first step, the same for the same seed."""
-    blueprint = Blueprint(config.model, config.model_arguments)
+    architecture = Architecture(config.model, config.model_arguments)
     with seeded(config.seed):
-        student = build_vit(blueprint, drop_path_rate=config.drop_path_rate)
-        teacher = build_vit(blueprint)
+        student = build_vit(architecture, drop_path_rate=config.drop_path_rate)
+        teacher = build_vit(architecture)
         if start is not None:
             load_start_into(student, start, config)
         return Dino(student, teacher, config, device)
 
 
 def load_start_into(student: nn.Module, start: StartingPoint, config: DinoConfig) -> None:
-    """Give the student the weights of `start`; raises PretrainingError when they do not fit."""
+    """Give the student the weights of `start`.
+
+    Raises:
+        PretrainingError: they do not fit.
+    """
     try:
         student.load_state_dict(start.state)
     except RuntimeError as error:
@@ -234,7 +243,7 @@ def load_start_into(student: nn.Module, start: StartingPoint, config: DinoConfig
 
 def pixels_digest(pixels: Tensor) -> str:
     """32 hex digits that tell these images in this order from others."""
-    return hashlib.blake2b(pixels.contiguous().numpy(), digest_size=16).hexdigest()
+    return hashlib.blake2b(pixels.contiguous().numpy().data, digest_size=16).hexdigest()
 
 
 @contextlib.contextmanager

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import signal
 import subprocess
 import sys
-import threading
 import time
 from types import FrameType
 
 from backend.process.leash import LEASH
+from backend.process.logs import start_logging
 from backend.process.startup import open_journal
 from backend.settings import Settings
 
@@ -20,7 +21,16 @@ WEB_THREADS = 8
 # The worker's exit status when no restart can help: EX_CONFIG of sysexits.h.
 EXIT_CONFIG = 78
 RESTART_S = 1.0
+LOOK_EVERY_S = 0.2
 NICENESS = 10
+
+
+def main(argv: list[str]) -> int:
+    """Serve with the settings of the environment; its exit status."""
+    argparse.ArgumentParser(prog="python -m backend serve", description=__doc__).parse_args(argv)
+    settings = Settings.from_environ()
+    start_logging(settings.log_level)
+    return serve(settings)
 
 
 def serve(settings: Settings) -> int:
@@ -29,18 +39,21 @@ def serve(settings: Settings) -> int:
     The exit status; StoreError: MODEL_DIR cannot be written, said before anything is started.
     """
     open_journal(settings).close()
-    stop = threading.Event()
+    # A plain flag: a second signal may interrupt the handler of the first, and take no lock.
+    stopping = False
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
+        nonlocal stopping
+        stopping = True
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
     children = {"worker": _start(worker_command()), "web": _start(web_command(settings))}
     status = 0
     try:
-        while not stop.wait(0.2) and status == 0:
-            status = _revive(children, settings)
+        while not stopping and status == 0:
+            status = _revive(children)
+            time.sleep(LOOK_EVERY_S)
     finally:
         _end(list(children.values()))
     return status
@@ -61,7 +74,7 @@ def worker_command() -> list[str]:
     return [sys.executable, "-m", "backend", "worker", "--nice", str(NICENESS)]
 
 
-def _revive(children: dict[str, subprocess.Popen], settings: Settings) -> int:
+def _revive(children: dict[str, subprocess.Popen]) -> int:
     for name, child in children.items():
         status = child.poll()
         if status is None:

@@ -5,10 +5,8 @@ Nothing here imports torch until the network is asked for.
 
 from __future__ import annotations
 
-import fcntl
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from backend.errors import StoreError
 from backend.settings import Settings
 from model_store.journal import Journal
 from model_store.project_folder import host_folder
@@ -20,24 +18,6 @@ if TYPE_CHECKING:
 def open_journal(settings: Settings) -> Journal:
     """The embedded journal of the configured Label Studio."""
     return Journal.in_folder(host_folder(settings.model_dir, settings.label_studio_url))
-
-
-def lock_worker(settings: Settings) -> IO[str]:
-    """The lock of the one worker that a folder may have; it is held while the file is open.
-
-    StoreError: another worker holds it.
-    """
-    folder = host_folder(settings.model_dir, settings.label_studio_url)
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / "worker.lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise StoreError(
-            f"another worker works in {folder}; needed is one worker for one MODEL_DIR"
-        ) from error
-    return file
 
 
 def open_session(settings: Settings) -> VisionSession:

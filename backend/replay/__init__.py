@@ -1,5 +1,7 @@
 """Rounds replayed on labels that are known: what a strategy would have been worth."""
 
+from __future__ import annotations
+
 from backend.replay.learner import SessionLearner, memory_stores, readable
 from backend.replay.protocol import Fit, Learner, Plan, Round, Truth, replay
 from backend.replay.shared_fits import SharedFits

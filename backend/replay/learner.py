@@ -9,7 +9,15 @@ import numpy as np
 from backend.errors import ImageError
 from backend.replay.memory_rows import MemoryRows
 from backend.replay.protocol import Fit
-from backend.vision import FeatureStores, LabeledImages, Loader, Network, Progress, VisionSession
+from backend.vision import (
+    FeatureStores,
+    LabeledImages,
+    LinearHead,
+    Loader,
+    Network,
+    Progress,
+    VisionSession,
+)
 
 
 class SessionLearner:
@@ -36,24 +44,25 @@ class SessionLearner:
         self._embedded(session.pretrained())
 
     def untrained(self) -> np.ndarray:
-        """Return (N, D) float32 embeddings of the pre-trained network."""
+        """(N, D) float32 embeddings of the pre-trained network."""
         version = self._session.pretrained().version
         return self._stores.embeddings.read(version, self._pool_keys)
 
     def fit(self, rows: np.ndarray, labels: np.ndarray, seed: int, previous: Fit | None) -> Fit:
-        """Return the network trained on the pool images `rows`; `previous` plays no part."""
+        """The network trained on the pool images `rows`; `previous` plays no part."""
         labeled = LabeledImages([self._pool_keys[row] for row in rows], labels)
         trained = self._session.train(
             labeled, self._num_classes, seed, self._load, self._stores, _unheard
         )
-        network = trained.network
-        embeddings, test_embeddings = self._embedded(network)
-        if network.version != self._session.pretrained().version:
-            self._stores.embeddings.drop_version(network.version)
-        return Fit(embeddings, network.head, network.head.logits(test_embeddings).argmax(axis=1))
+        version = trained.network.version
+        embeddings, test_embeddings = self._embedded(trained.network)
+        if version != self._session.pretrained().version:
+            self._stores.embeddings.drop_version(version)
+        head = LinearHead.from_tensors(trained.tensors)
+        return Fit(embeddings, head, head.logits(test_embeddings).argmax(axis=1))
 
     def _embedded(self, network: Network) -> tuple[np.ndarray, np.ndarray]:
-        """Return (N, D) and (T, D) embeddings."""
+        """(N, D) and (T, D) embeddings."""
         keys = [*self._pool_keys, *self._test_keys]
         report = self._session.embed_pool(network, keys, self._load, self._stores, _unheard)
         if report.unreadable:
@@ -66,7 +75,7 @@ class SessionLearner:
 
 
 def memory_stores() -> FeatureStores:
-    """Return stores that end with the process."""
+    """Stores that end with the process."""
     return FeatureStores(MemoryRows(), MemoryRows())
 
 

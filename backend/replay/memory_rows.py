@@ -17,7 +17,7 @@ class MemoryRows:
         self._rows: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
 
     def missing(self, version: str, keys: Sequence[str]) -> list[str]:
-        """Return those of `keys` without a row, each once, in order."""
+        """Those of `keys` without a row, each once, in order."""
         return [key for key in dict.fromkeys(keys) if key not in self._rows[version]]
 
     def write_part(self, version: str, keys: Sequence[str], rows: np.ndarray) -> None:
@@ -30,7 +30,7 @@ class MemoryRows:
         self._rows[version].update(zip(keys, np.array(rows), strict=True))
 
     def read(self, version: str, keys: Sequence[str]) -> np.ndarray:
-        """Return the rows of `keys` in their order. StoreError: one has none."""
+        """The rows of `keys` in their order. StoreError: one has none."""
         kept = self._rows[version]
         without = [key for key in keys if key not in kept]
         if without:
@@ -41,7 +41,7 @@ class MemoryRows:
         return np.stack([kept[key] for key in keys]) if len(keys) else np.empty((0, 0), np.float32)
 
     def size_bytes(self, version: str) -> int:
-        """Return the memory that the version's rows take."""
+        """The memory that the version's rows take."""
         return sum(row.nbytes for row in self._rows[version].values())
 
     def drop_version(self, version: str) -> None:

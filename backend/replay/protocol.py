@@ -53,10 +53,10 @@ class Learner(Protocol):
     """Trains on some pool images; knows all images and no label but those it is given."""
 
     def untrained(self) -> np.ndarray:
-        """Return (N, D) float32 embeddings of the pool images before any label."""
+        """(N, D) float32 embeddings of the pool images before any label."""
 
     def fit(self, rows: np.ndarray, labels: np.ndarray, seed: int, previous: Fit | None) -> Fit:
-        """Return the network trained on (L,) pool rows with their (L,) labels."""
+        """The network trained on (L,) pool rows with their (L,) labels."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Round:
 
 
 def replay(learner: Learner, truth: Truth, plan: Plan, rule: Rule, seed: int) -> Iterator[Round]:
-    """Yield a row after each training, `plan.rounds` + 1 of them with first labels.
+    """A row after each training, `plan.rounds` + 1 of them with first labels.
 
     Ends sooner when the pool is empty. Equal arguments give equal rows, but for the seconds.
     """
@@ -103,7 +103,7 @@ def _select(
     budget: int,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Return the pool rows to reveal next."""
+    """The pool rows to reveal next."""
     unlabeled = np.setdiff1d(np.arange(len(truth.labels)), rows)
     embeddings = learner.untrained() if fit is None else fit.embeddings
     pool = standardized_pool(
@@ -114,4 +114,4 @@ def _select(
         None if fit is None else fit.head,
         unlabeled,
     )
-    return unlabeled[rule.choose(pool, budget, generator).rows]
+    return unlabeled[rule.choose(pool, budget, generator, supply=0).rows]

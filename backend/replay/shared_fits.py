@@ -21,11 +21,11 @@ class SharedFits:
         self._fits: dict[bytes, Fit] = {}
 
     def untrained(self) -> np.ndarray:
-        """Return the learner's embeddings of the pool before any label."""
+        """The learner's embeddings of the pool before any label."""
         return self._learner.untrained()
 
     def fit(self, rows: np.ndarray, labels: np.ndarray, seed: int, previous: Fit | None) -> Fit:
-        """Return the learner's fit; at once where it is the same as one before."""
+        """The learner's fit; at once where it is the same as one before."""
         if seed != self._seed:
             self._seed, self._fits = seed, {}
         key = rows.tobytes()

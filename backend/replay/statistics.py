@@ -28,7 +28,7 @@ class Interval:
 
 
 def interval(samples: np.ndarray, level: float = LEVEL) -> Interval:
-    """Return Student's interval of the mean of (S,) samples: S - 1 degrees of freedom, ddof 1.
+    """Student's interval of the mean of (S,) samples: S - 1 degrees of freedom, ddof 1.
 
     Of paired differences it is the paired t-test: zero lies outside when p < 1 - level.
     ValueError: fewer than two samples.
@@ -42,18 +42,18 @@ def interval(samples: np.ndarray, level: float = LEVEL) -> Interval:
     return Interval(mean, mean - reach, mean + reach)
 
 
-def labels_needed(n_labeled: np.ndarray, accuracy: np.ndarray, target: float) -> float | None:
-    """Return where a learning curve first reaches `target`, between rounds by a straight line.
+def labels_needed(n_labeled: np.ndarray, accuracy: np.ndarray, target: float) -> float:
+    """Where a learning curve first reaches `target`, between rounds by a straight line.
 
     Args:
         n_labeled: (R,) rising label counts.
         accuracy: (R,) mean accuracies.
 
-    None: it never does. The first count: it does from the start.
+    The first count: it does from the start. ValueError: it never does.
     """
     reached = np.flatnonzero(accuracy >= target)
     if len(reached) == 0:
-        return None
+        raise ValueError(f"the highest accuracy is {accuracy.max()}; needed is {target} or more")
     after = int(reached[0])
     if after == 0:
         return float(n_labeled[0])

@@ -39,26 +39,18 @@ def event_of(arguments: tuple, keywords: Mapping[str, Any]) -> tuple[str, Mappin
     positional = [value for value in arguments if isinstance(value, (str, Mapping))]
     event = keywords.get("event") or (positional[0] if positional else "")
     data = keywords.get("data") or (positional[1] if len(positional) > 1 else {})
-    return str(event), data
+    return str(event), data if isinstance(data, Mapping) else {}
 
 
 def sdk_app(model_class: type[LabelStudioMLBase], model_dir: str) -> Flask:
-    """A fresh Flask app with the SDK's routes for a model class.
+    """The SDK's own Flask app for a model class; its views may be called from another app's.
 
-    The SDK's own app is one per process and takes no route after its first request.
+    The SDK keeps one per process, which takes no route after its first request.
     """
     if IS_2X:
-        source = label_studio_ml.api.init_app(model_class)
-    else:
-        label_studio_ml.api._manager = RecordingManager()
-        source = label_studio_ml.api.init_app(model_class, model_dir=model_dir)
-    app = Flask("backend")
-    for rule in source.url_map.iter_rules():
-        if rule.endpoint != "static":
-            methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
-            view = source.view_functions[rule.endpoint]
-            app.add_url_rule(rule.rule, rule.endpoint, view, methods=methods)
-    return app
+        return label_studio_ml.api.init_app(model_class)
+    label_studio_ml.api._manager = RecordingManager()
+    return label_studio_ml.api.init_app(model_class, model_dir=model_dir)
 
 
 if not IS_2X:

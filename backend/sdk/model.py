@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from backend.errors import AlfaMixError
 from backend.label_studio.client import project_key
@@ -25,11 +25,16 @@ class Services(Protocol):
     def version(self, project: str) -> str:
         """The model version that the project's queue follows."""
 
-    def predictions(self, project: str, tasks: list[dict]) -> list[dict]:
-        """One prediction per task, in Label Studio's JSON."""
-
     def fit(self, project: str, event: str) -> dict[str, Any]:
         """Act on a change of the project, or note it."""
+
+
+@runtime_checkable
+class AnsweringServices(Services, Protocol):
+    """What a process that answers `predict` lets the model do."""
+
+    def predictions(self, project: str, tasks: list[dict]) -> list[dict]:
+        """One prediction per task, in Label Studio's JSON."""
 
 
 class AlfaMixModel(LabelStudioMLBase):
@@ -61,6 +66,8 @@ class AlfaMixModel(LabelStudioMLBase):
         self, tasks: list[dict], context: Mapping | None = None, **_ignored: Any
     ) -> list[dict]:
         """One prediction per task: the class of the current head, score 1.0 (last in the queue)."""
+        if not isinstance(self.services, AnsweringServices):
+            raise AlfaMixError("the worker answers no predictions; the web process does")
         project = self.project or str((tasks[0] if tasks else {}).get("project") or "")
         return self.services.predictions(project, tasks)
 

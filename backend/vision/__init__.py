@@ -1,5 +1,7 @@
 """The network: images in, embeddings and class probabilities out."""
 
+from __future__ import annotations
+
 from backend.vision.exchange import (
     EmbeddedImages,
     FeatureStores,
@@ -7,6 +9,7 @@ from backend.vision.exchange import (
     Network,
     PoolReport,
     Trained,
+    TrainedNetwork,
     TrainingReport,
 )
 from backend.vision.finetune import Finetune, parse_finetune
@@ -28,6 +31,7 @@ __all__ = [
     "PoolReport",
     "Progress",
     "Trained",
+    "TrainedNetwork",
     "TrainingConfig",
     "TrainingReport",
     "VisionConfig",

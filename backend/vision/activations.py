@@ -7,7 +7,8 @@ training and the training itself skip the trunk. `full`: pixels, never kept.
 Legend: N images, B of a batch, A numbers in one image's activations.
 """
 
-import tempfile
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -18,13 +19,12 @@ import torch
 
 from backend.errors import WeightsError
 from backend.vision.device import autocast
-from backend.vision.pixel_batches import BATCH_SIZE, Loader, pixel_batches
+from backend.vision.pixel_batches import Loader, batch_size_for, pixel_batches
 from backend.vision.preprocessing import Preprocessing
 from backend.vision.split import Split
 
 PART_ROWS = 1024
 PART_BYTES = 64 * 2**20
-IN_MEMORY_BYTES = 2 * 2**30
 
 
 class RowStore(Protocol):
@@ -37,6 +37,8 @@ class RowStore(Protocol):
     def read(self, version: str, keys: Sequence[str]) -> np.ndarray: ...
 
     def size_bytes(self, version: str) -> int: ...
+
+    def drop_version(self, version: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Cache:
 class PartWriter:
     """Collects rows and writes them to a cache in parts of a good size."""
 
-    def __init__(self, cache: Cache | None) -> None:
+    def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._image_keys: list[str] = []
         self._rows: list[np.ndarray] = []
@@ -69,7 +71,7 @@ class PartWriter:
 
     def add(self, image_keys: Sequence[str], rows: np.ndarray) -> None:
         """Take (B, ...) rows; a full part is written at once."""
-        if self._cache is None or not image_keys:
+        if not image_keys:
             return
         self._image_keys.extend(image_keys)
         self._rows.append(rows.reshape(len(image_keys), -1))
@@ -79,7 +81,7 @@ class PartWriter:
 
     def flush(self) -> None:
         """Write what is left, if the cache has room for it."""
-        if self._cache is not None and self._image_keys and self._cache.has_room(self._bytes):
+        if self._image_keys and self._cache.has_room(self._bytes):
             rows = np.concatenate(self._rows)
             self._cache.store.write_part(self._cache.version, self._image_keys, rows)
         self._image_keys, self._rows, self._bytes = [], [], 0
@@ -94,49 +96,28 @@ class ActivationBatch:
     unreadable: dict[str, str]
 
 
-class ActivationSource:
-    """The activations of one split, from a cache or the trunk."""
-
-    def __init__(
-        self,
-        split: Split,
-        preprocessing: Preprocessing,
-        device: torch.device,
-        cache: Cache | None,
-    ) -> None:
-        self._split = split
-        self._preprocessing = preprocessing
-        self._device = device
-        self._cache = cache
+class ActivationSource(Protocol):
+    """The activations of images under one split."""
 
     def batches(self, image_keys: Sequence[str], load: Loader) -> Iterator[ActivationBatch]:
-        """All images' activations, first those kept, then the others; each set in order.
+        """All images' activations, the unreadable ones named."""
+        ...
 
-        What is computed is kept; the last part once the iteration is exhausted.
-        """
-        kept = set() if self._cache is None else self._cache.kept(image_keys)
-        yield from self._from_cache([key for key in image_keys if key in kept])
-        yield from self._from_trunk([key for key in image_keys if key not in kept], load)
 
-    def _from_cache(self, image_keys: list[str]) -> Iterator[ActivationBatch]:
-        """Read part by part, hand on in batches."""
-        row_bytes = prod(self._split.activation_shape) * self._split.activation_dtype.itemsize
-        stretch = max(BATCH_SIZE, min(PART_ROWS, PART_BYTES // row_bytes))
-        for start in range(0, len(image_keys), stretch):
-            keys = image_keys[start : start + stretch]
-            rows = torch.from_numpy(self._cache.store.read(self._cache.version, keys))
-            rows = rows.view(len(keys), *self._split.activation_shape)
-            for first in range(0, len(keys), BATCH_SIZE):
-                chosen = slice(first, first + BATCH_SIZE)
-                yield ActivationBatch(keys[chosen], rows[chosen], {})
+class ComputedActivations:
+    """Activations from the trunk."""
 
-    def _from_trunk(self, image_keys: list[str], load: Loader) -> Iterator[ActivationBatch]:
-        writer = PartWriter(self._cache)
-        for batch in pixel_batches(image_keys, load, self._preprocessing):
+    def __init__(self, split: Split, preprocessing: Preprocessing, device: torch.device) -> None:
+        self.split = split
+        self.batch_size = batch_size_for(preprocessing.image_px)
+        self._preprocessing = preprocessing
+        self._device = device
+
+    def batches(self, image_keys: Sequence[str], load: Loader) -> Iterator[ActivationBatch]:
+        """All images' activations in order."""
+        for batch in pixel_batches(image_keys, load, self._preprocessing, self.batch_size):
             activations = self.compute(batch.pixels)
-            writer.add(batch.image_keys, activations.numpy())
             yield ActivationBatch(batch.image_keys, activations, batch.unreadable)
-        writer.flush()
 
     @torch.inference_mode()
     def compute(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -146,10 +127,10 @@ class ActivationSource:
             WeightsError: the network's numbers do not fit that dtype.
         """
         if len(pixels) == 0:
-            return torch.empty(0, *self._split.activation_shape, dtype=self._split.activation_dtype)
+            return torch.empty(0, *self.split.activation_shape, dtype=self.split.activation_dtype)
         with autocast(self._device):
-            activations = self._split.trunk(pixels.to(self._device))
-        stored = activations.to("cpu", self._split.activation_dtype)
+            activations = self.split.trunk(pixels.to(self._device))
+        stored = activations.to("cpu", self.split.activation_dtype)
         if stored.is_floating_point() and not stored.isfinite().all():
             raise WeightsError(
                 f"an activation of the network is {activations.abs().max().item():.3g}, which "
@@ -158,14 +139,35 @@ class ActivationSource:
         return stored
 
 
-def new_rows(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """An empty tensor for all labeled images; a big one lies in a nameless temporary file.
+class CachedActivations:
+    """Activations from a cache, those it lacks from the trunk, which are then kept."""
 
-    The kernel then keeps in memory what fits and reads the rest from the disk.
-    """
-    size = prod(shape) * dtype.itemsize
-    if size <= IN_MEMORY_BYTES:
-        return torch.empty(shape, dtype=dtype)
-    with tempfile.TemporaryFile() as file:
-        flat = np.memmap(file, np.uint8, "w+", shape=(size,))
-    return torch.from_numpy(flat).view(dtype).view(shape)
+    def __init__(self, computed: ComputedActivations, cache: Cache) -> None:
+        self._computed = computed
+        self._cache = cache
+
+    def batches(self, image_keys: Sequence[str], load: Loader) -> Iterator[ActivationBatch]:
+        """All images' activations, first those kept, then the others; each set in order.
+
+        What is computed is kept; the last part once the iteration is exhausted.
+        """
+        kept = self._cache.kept(image_keys)
+        yield from self._read([key for key in image_keys if key in kept])
+        writer = PartWriter(self._cache)
+        for batch in self._computed.batches([key for key in image_keys if key not in kept], load):
+            writer.add(batch.image_keys, batch.activations.numpy())
+            yield batch
+        writer.flush()
+
+    def _read(self, image_keys: list[str]) -> Iterator[ActivationBatch]:
+        """Read part by part, hand on in batches."""
+        split, batch_size = self._computed.split, self._computed.batch_size
+        row_bytes = prod(split.activation_shape) * split.activation_dtype.itemsize
+        stretch = max(batch_size, min(PART_ROWS, PART_BYTES // row_bytes))
+        for start in range(0, len(image_keys), stretch):
+            keys = image_keys[start : start + stretch]
+            rows = torch.from_numpy(self._cache.store.read(self._cache.version, keys))
+            rows = rows.view(len(keys), *split.activation_shape)
+            for first in range(0, len(keys), batch_size):
+                chosen = slice(first, first + batch_size)
+                yield ActivationBatch(keys[chosen], rows[chosen], {})

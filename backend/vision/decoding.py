@@ -11,7 +11,7 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image, ImageFile, JpegImagePlugin
+from PIL import Image, ImageFile, ImageOps, JpegImagePlugin
 
 from backend.errors import ImageError
 
@@ -21,16 +21,6 @@ MAX_PIXELS = 100_000_000
 # Read at a reduced size; a progressive JPEG still needs its coefficients, about 3 bytes a pixel.
 MAX_REDUCED_JPEG_PIXELS = 400_000_000
 SHOWN_BYTES = 24
-EXIF_ORIENTATION = 0x0112
-ORIENTATIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 # What Pillow's readers raise on damaged files (found by feeding them such files).
 DAMAGE = (
     OSError,
@@ -74,7 +64,8 @@ def decode_image(data: bytes, at_least_px: int | None = None) -> Image.Image:
         image = _header_read(data, format_name)
         _limit_size(image, at_least_px)
         image.load()
-        return _as_rgb(_upright(image))
+        _turn_upright(image)
+        return _as_rgb(image)
     except DAMAGE as error:
         raise ImageError(f"damaged or incomplete {format_name} image: {error}") from error
 
@@ -82,8 +73,9 @@ def decode_image(data: bytes, at_least_px: int | None = None) -> Image.Image:
 def _format_of(data: bytes) -> str:
     Image.init()
     for name in FORMATS:
+        _, accept = Image.OPEN[name]
         # True, False, or a text that says what this Pillow was built without.
-        accepted = Image.OPEN[name][1](data[:16])
+        accepted = accept is not None and accept(data[:16])
         if isinstance(accepted, str):
             raise ImageError(accepted)
         if accepted:
@@ -122,13 +114,13 @@ def _check_size(image: ImageFile.ImageFile, max_pixels: int) -> None:
         raise ImageError(f"{image.width} x {image.height} pixels, at least 1 x 1 is needed")
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn_upright(image: Image.Image) -> None:
     try:
-        orientation = image.getexif().get(EXIF_ORIENTATION)
-    except DAMAGE:
-        return image
-    turn = ORIENTATIONS.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except DAMAGE:  # of the EXIF block only: the pixels have been read
+        return
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -1,5 +1,7 @@
 """Where the network runs and in which precision."""
 
+from __future__ import annotations
+
 import torch
 
 from backend.errors import SettingsError

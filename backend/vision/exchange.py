@@ -1,7 +1,9 @@
-"""What travels between a round and the vision room.
+"""What a round hands to the vision package, and what it gets back.
 
 Legend: N images, L labeled, D embedding, K classes.
 """
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +35,7 @@ class LabeledImages:
 
 @dataclass(frozen=True)
 class Network:
-    """A network that embeds, and classifies once it has been trained. Never changed.
+    """A network that embeds, and classifies if it has a head. Never changed.
 
     version: names its features; networks of equal version give equal embeddings.
     head: None for the pre-trained network.
@@ -43,6 +45,13 @@ class Network:
     head: LinearHead | None
     split: Split
     tail: torch.nn.Module
+
+
+@dataclass(frozen=True)
+class TrainedNetwork(Network):
+    """A network with a head."""
+
+    head: LinearHead
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,15 @@ class TrainingReport:
 class Trained:
     """A new network, and the tensors and card from which `restore` makes it again."""
 
-    network: Network
+    network: TrainedNetwork
     tensors: dict[str, torch.Tensor]
     card: dict[str, Any]
     report: TrainingReport
+
+    @property
+    def head(self) -> LinearHead:
+        """The trained network's head."""
+        return self.network.head
 
 
 @dataclass(frozen=True)

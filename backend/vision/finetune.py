@@ -1,5 +1,7 @@
 """Which part of the network training may change."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 

@@ -3,6 +3,8 @@
 Legend: N images, D embedding, K classes.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,7 +23,7 @@ class LinearHead:
     bias: np.ndarray
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> "LinearHead":
+    def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> LinearHead:
         """The head among the tensors of a checkpoint."""
         return cls(tensors[HEAD_WEIGHT].float().numpy(), tensors[HEAD_BIAS].float().numpy())
 

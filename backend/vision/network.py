@@ -1,4 +1,9 @@
-"""The pre-trained ViT, built by timm and filled from the hub or a file."""
+"""The pre-trained ViT, built by timm and filled from the hub or a file.
+
+Legend: B images, T tokens (CLS first), C width of a token, px side of an image.
+"""
+
+from __future__ import annotations
 
 import hashlib
 import logging
@@ -6,25 +11,26 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import timm
 import torch
 from timm.data import resolve_data_config
 from timm.models.vision_transformer import Block
 
 from backend.errors import WeightsError
-from backend.vision.blueprint import (
+from backend.vision.preprocessing import Preprocessing
+from backend.vision.vit_checks import (
     REMEDIES,
+    Vit,
     check_feature_blocks,
     checked_image_px,
-    vit_blueprint,
+    create_vit,
+    meta_vit,
 )
-from backend.vision.preprocessing import Preprocessing
-from backend.vision.weights_file import WeightsCard, read_weights
+from backend.vision.weights_file import WeightsCard, WeightsFile, read_weights
 from backend.vision.weights_fit import vit_from_file
 
-LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 BUNDLED_NAME = "bundled"
 BUNDLED_WEIGHTS = Path(__file__).parent / "bundled" / "fashion_mnist_vit.safetensors"
 FINGERPRINT_LENGTH = 12
@@ -60,7 +66,7 @@ class Backbone:
     """
 
     name: str
-    stem: torch.nn.Module
+    stem: Stem
     blocks: torch.nn.Sequential
     norm: torch.nn.Module
     block_arguments: dict[str, torch.Tensor]
@@ -88,49 +94,57 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
             the weights file is missing, damaged or of another network.
         SettingsError: image_px or feature_blocks do not suit the network.
     """
-    path = BUNDLED_WEIGHTS if spec.name == BUNDLED_NAME and spec.weights is None else spec.weights
-    file = None if path is None else read_weights(path)
-    if file is not None and file.card is not None:
-        spec = _spec_of_card(spec, file.card)
+    file = _weights_file(spec)
+    card = None if file is None else file.card
+    if card is not None:
+        spec = _spec_of_card(spec, card)
     elif spec.name == BUNDLED_NAME:
-        raise WeightsError(f"{path} carries no card; ALFAMIX_BACKBONE must name its timm model")
-    arguments = {} if file is None or file.card is None else file.card.model_arguments
-    blueprint = vit_blueprint(spec.name, arguments)
-    image_px = checked_image_px(spec.name, blueprint, spec.image_px)
-    check_feature_blocks(spec.name, blueprint, spec.feature_blocks)
+        raise WeightsError(
+            f"{spec.weights} carries no card; ALFAMIX_BACKBONE must name its timm model"
+        )
+    arguments = {} if card is None else card.model_arguments
+    empty = meta_vit(spec.name, arguments)
+    image_px = checked_image_px(spec.name, empty, spec.image_px)
+    check_feature_blocks(spec.name, empty, spec.feature_blocks)
     arguments = {**arguments, "img_size": image_px, "num_classes": 0}
     if file is None:
-        vit = _from_hub(spec.name, arguments, blueprint.pretrained_cfg)
+        # timm hangs its configuration on every model, where only Modules and Tensors are typed
+        vit = _from_hub(spec.name, arguments, cast("Mapping[str, Any]", empty.pretrained_cfg))
     else:
-        vit = vit_from_file(spec.name, arguments, file, path)
-    preprocessing = _preprocessing(vit, image_px, None if file is None else file.card)
+        vit = vit_from_file(spec.name, arguments, file)
+    preprocessing = _preprocessing(vit, image_px, card)
     fingerprint = _fingerprint(vit, preprocessing, spec.feature_blocks)
     return _take_apart(vit, spec, preprocessing, fingerprint)
 
 
+def _weights_file(spec: BackboneSpec) -> WeightsFile | None:
+    """The file that the weights come from; None for the hub."""
+    if spec.weights is not None:
+        return read_weights(spec.weights)
+    return read_weights(BUNDLED_WEIGHTS) if spec.name == BUNDLED_NAME else None
+
+
 def _spec_of_card(spec: BackboneSpec, card: WeightsCard) -> BackboneSpec:
-    """The card knows better than ALFAMIX_BACKBONE what is in its file."""
-    LOG.info("the weights file's card says %s: ALFAMIX_BACKBONE is not used", card.model)
+    """The network of the card, which knows better than ALFAMIX_BACKBONE what is in its file."""
+    logger.info("the weights file's card says %s: ALFAMIX_BACKBONE is not used", card.model)
     return replace(spec, name=card.model, image_px=spec.image_px or card.image_px)
 
 
-def _from_hub(
-    name: str, arguments: Mapping[str, Any], configuration: Mapping[str, Any]
-) -> torch.nn.Module:
+def _from_hub(name: str, arguments: Mapping[str, Any], configuration: Mapping[str, Any]) -> Vit:
     if not any(configuration.get(source) for source in ("hf_hub_id", "url", "file")):
         raise WeightsError(
             f"timm has no pre-trained weights for {name}; name a model that has some, such as "
             f"vit_small_patch16_224.dino, or set ALFAMIX_BACKBONE_WEIGHTS to a file"
         )
     try:
-        return timm.create_model(name, pretrained=True, **arguments)
+        return create_vit(name, pretrained=True, **arguments)
     except OSError as error:
         raise WeightsError(f"the weights of {name} cannot be had ({error}); {REMEDIES}") from error
     except RuntimeError as error:
         raise WeightsError(f"timm cannot load pre-trained weights for {name}: {error}") from error
 
 
-def _preprocessing(vit: torch.nn.Module, image_px: int, card: WeightsCard | None) -> Preprocessing:
+def _preprocessing(vit: Vit, image_px: int, card: WeightsCard | None) -> Preprocessing:
     config = resolve_data_config(model=vit)
     return Preprocessing(
         image_px=image_px,
@@ -141,20 +155,20 @@ def _preprocessing(vit: torch.nn.Module, image_px: int, card: WeightsCard | None
 
 
 def _take_apart(
-    vit: torch.nn.Module, spec: BackboneSpec, preprocessing: Preprocessing, fingerprint: str
+    vit: Vit, spec: BackboneSpec, preprocessing: Preprocessing, fingerprint: str
 ) -> Backbone:
-    """Without blocks and norm, timm's own `forward_features` is the stem."""
-    vit = vit.eval().requires_grad_(False)
-    blocks, norm = vit.blocks, vit.norm
-    if isinstance(norm, torch.nn.Identity):  # models made for average pooling norm after it
-        norm = vit.fc_norm
+    """The parts of `vit`: without blocks and norm, timm's own `forward_features` is the stem."""
+    vit.eval().requires_grad_(False)
+    blocks = torch.nn.Sequential(*vit.blocks)
+    # models made for average pooling norm after it
+    norm = vit.fc_norm if isinstance(vit.norm, torch.nn.Identity) else vit.norm
     vit.blocks, vit.norm, vit.fc_norm = torch.nn.Sequential(), torch.nn.Identity(), None
     rope = getattr(vit, "rope", None)
     arguments = {} if rope is None else {"rope": rope.get_embed(shape=vit.patch_embed.grid_size)}
     return Backbone(
         name=spec.name,
-        stem=_Stem(vit).eval(),
-        blocks=blocks,
+        stem=Stem(vit).eval(),
+        blocks=blocks.eval(),
         norm=norm,
         block_arguments=arguments,
         preprocessing=preprocessing,
@@ -163,19 +177,20 @@ def _take_apart(
     )
 
 
-class _Stem(torch.nn.Module):
-    """A ViT without blocks and norm: pixels to tokens."""
+class Stem(torch.nn.Module):
+    """A ViT without blocks and norm: (B, 3, px, px) normalized pixels to (B, T, C) tokens."""
 
-    def __init__(self, vit: torch.nn.Module) -> None:
+    def __init__(self, vit: Vit) -> None:
         super().__init__()
         self.vit = vit
         self.embed_dim = vit.embed_dim
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """timm's `forward_features` of what is left."""
         return self.vit.forward_features(pixels)
 
 
-def _fingerprint(vit: torch.nn.Module, preprocessing: Preprocessing, feature_blocks: int) -> str:
+def _fingerprint(vit: Vit, preprocessing: Preprocessing, feature_blocks: int) -> str:
     """Digest of everything the features depend on.
 
     The position grid is left out: resampling may differ in the last bit between processors, and

@@ -1,17 +1,24 @@
-"""Images to batches of pixels, decoded ahead of the network.
+"""Images to batches of pixels, made ahead of the network.
 
-Decoding and resizing run in a few threads (Pillow lets go of the interpreter lock) while the
-network works on the batch before, so that the network is the bottleneck. Memory holds a few
-batches, whatever the number of images.
+A few threads load the files, side by side because most come over HTTP, and decode the large ones:
+Pillow lets go of the interpreter lock meanwhile. Small files are decoded by one thread for all. In
+them Pillow's calls are so short that several threads would spend more time on handing the lock over
+than on decoding, and would keep the network from it as well.
+
+Memory holds a few batches, whatever the number of images.
+
+Legend: B readable images of a batch, px side of the network's images.
 """
+
+from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
+from PIL import Image
 
 from backend.errors import ImageError
 from backend.vision.decoding import decode_image
@@ -20,9 +27,16 @@ from backend.vision.preprocessing import Preprocessing
 Loader = Callable[[str], bytes]
 """Encoded bytes of an image by its key; raises ImageError when they cannot be had."""
 
-BATCH_SIZE = 32
+MIN_BATCH_SIZE = 32
+MAX_BATCH_SIZE = 128
+# A batch has about so many pixels: 32 images from 64 px on, 128 up to 32 px.
+BATCH_PIXELS = 2**17
 BATCHES_AHEAD = 3
-DECODING_THREADS = 4
+READING_THREADS = 4
+# Calls of the thread pool a batch: one an image costs as much as a small image itself.
+READS_PER_BATCH = 16
+# Up to about here a second decoding thread takes more time than it saves.
+SMALL_FILE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -39,46 +53,89 @@ class PixelBatch:
     unreadable: dict[str, str]
 
 
+def batch_size_for(image_px: int) -> int:
+    """Images the network takes at once: more of small ones, where calls outweigh arithmetic."""
+    return min(MAX_BATCH_SIZE, max(MIN_BATCH_SIZE, BATCH_PIXELS // image_px**2))
+
+
 def pixel_batches(
     image_keys: Sequence[str],
     load: Loader,
     preprocessing: Preprocessing,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
 ) -> Iterator[PixelBatch]:
-    """All images in order, `batch_size` keys at a time.
+    """All images in order, `batch_size` keys at a time; None stands for `batch_size_for`.
 
     An ImageError of `load` or of the decoder puts the key among the batch's unreadable ones; any
     other error is a fault of the program and ends the iteration.
     """
-
-    def pixels(image_key: str) -> torch.Tensor:
-        image = decode_image(load(image_key), at_least_px=2 * preprocessing.image_px)
-        return preprocessing.pixels(image)
-
-    remaining = iter(image_keys)
-    waiting: deque[tuple[str, Future[torch.Tensor]]] = deque()
-    with ThreadPoolExecutor(DECODING_THREADS, "decode") as pool:
+    size = batch_size or batch_size_for(preprocessing.image_px)
+    reader = _Reader(load, preprocessing)
+    waiting: deque[Future[PixelBatch]] = deque()
+    with (
+        ThreadPoolExecutor(1, "assemble") as assembling,
+        ThreadPoolExecutor(READING_THREADS, "read") as reading,
+    ):
         try:
-            while True:
-                wanted = batch_size * (1 + BATCHES_AHEAD) - len(waiting)
-                waiting.extend((key, pool.submit(pixels, key)) for key in islice(remaining, wanted))
-                if not waiting:
-                    return
-                size = min(batch_size, len(waiting))
-                batch = _collect([waiting.popleft() for _ in range(size)])
-                yield batch
+            for keys in _cut(image_keys, size):
+                part = max(1, min(size // READS_PER_BATCH, len(keys) // READING_THREADS))
+                reads = [reading.submit(reader.read, some) for some in _cut(keys, part)]
+                waiting.append(assembling.submit(reader.assemble, keys, reads))
+                if len(waiting) > BATCHES_AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
         finally:
-            for _, future in waiting:
-                future.cancel()
+            reading.shutdown(cancel_futures=True)
+            assembling.shutdown(cancel_futures=True)
 
 
-def _collect(futures: list[tuple[str, Future[torch.Tensor]]]) -> PixelBatch:
-    image_keys, images, unreadable = [], [], {}
-    for image_key, future in futures:
+def _cut(image_keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """`size` keys at a time, the last time what is left."""
+    for start in range(0, len(image_keys), size):
+        yield image_keys[start : start + size]
+
+
+# What reading one image gives: a small file as it is, a large one decoded, or why there is none.
+_Read = bytes | Image.Image | ImageError
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """The two steps from image keys to a batch, each run by threads of its own."""
+
+    load: Loader
+    preprocessing: Preprocessing
+
+    def read(self, image_keys: Sequence[str]) -> list[_Read]:
+        """What each of the images gives; several threads do this at once."""
+        return [self._read_one(image_key) for image_key in image_keys]
+
+    def assemble(
+        self, image_keys: Sequence[str], reads: Sequence[Future[list[_Read]]]
+    ) -> PixelBatch:
+        """The batch that the reads of its keys give; one thread does this."""
+        readable, squares, unreadable = [], [], {}
+        found = (one for read in reads for one in read.result())
+        for image_key, one in zip(image_keys, found, strict=True):
+            square = self._decoded(one) if isinstance(one, bytes) else one
+            if isinstance(square, ImageError):
+                unreadable[image_key] = str(square)
+            else:
+                readable.append(image_key)
+                squares.append(square)
+        return PixelBatch(readable, self.preprocessing.stacked(squares), unreadable)
+
+    def _read_one(self, image_key: str) -> _Read:
         try:
-            images.append(future.result())
-            image_keys.append(image_key)
+            data = self.load(image_key)
         except ImageError as error:
-            unreadable[image_key] = str(error)
-    pixels = torch.stack(images) if images else torch.empty(0, 3, 0, 0, dtype=torch.uint8)
-    return PixelBatch(image_keys, pixels, unreadable)
+            return error
+        return data if len(data) <= SMALL_FILE_BYTES else self._decoded(data)
+
+    def _decoded(self, data: bytes) -> Image.Image | ImageError:
+        try:
+            image = decode_image(data, at_least_px=2 * self.preprocessing.image_px)
+        except ImageError as error:
+            return error
+        return self.preprocessing.square(image)

@@ -7,6 +7,9 @@ a wide one must not be hidden from the network. ViTs are pre-trained on crops st
 a whole batch costs one operation and uint8 pixels take a quarter of the memory.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,14 +39,33 @@ class Preprocessing:
         Args:
             image: mode RGB, any size.
         """
-        resized = image.resize(
+        return self.stacked([self.square(image)])[0]
+
+    def square(self, image: Image.Image) -> Image.Image:
+        """The whole image at image_px x image_px.
+
+        Args:
+            image: mode RGB, any size.
+        """
+        return image.resize(
             (self.image_px, self.image_px), RESAMPLING[self.interpolation], reducing_gap=3.0
         )
-        return torch.from_numpy(np.array(resized)).permute(2, 0, 1).contiguous()
+
+    def stacked(self, squares: Sequence[Image.Image]) -> torch.Tensor:
+        """(n, 3, image_px, image_px) uint8 of n images of `square`.
+
+        One conversion for all: on small images numpy and torch are mostly calls.
+        """
+        content = bytearray().join(square.tobytes() for square in squares)
+        rows = np.frombuffer(content, np.uint8).reshape(-1, self.image_px, self.image_px, 3)
+        return torch.from_numpy(rows).permute(0, 3, 1, 2).contiguous()
 
 
 class Normalize(torch.nn.Module):
     """(B, 3, H, W) uint8 pixels to normalized float32."""
+
+    scale: torch.Tensor
+    shift: torch.Tensor
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         super().__init__()

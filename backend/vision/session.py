@@ -6,7 +6,8 @@ one for each training. The stores are passed in, so one session serves many proj
 Legend: N images, L labeled, D embedding, K classes.
 """
 
-import hashlib
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,8 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from backend.errors import ImageError, WeightsError
-from backend.vision.activations import ActivationSource, Cache, PartWriter, new_rows
+from backend.errors import WeightsError
+from backend.vision.activations import (
+    ActivationSource,
+    Cache,
+    CachedActivations,
+    ComputedActivations,
+    PartWriter,
+)
+from backend.vision.checkpoint_tensors import tail_digest, tail_state, trained_tensors
 from backend.vision.device import autocast, resolve_device
 from backend.vision.exchange import (
     EmbeddedImages,
@@ -24,17 +32,25 @@ from backend.vision.exchange import (
     Network,
     PoolReport,
     Trained,
+    TrainedNetwork,
     TrainingReport,
 )
 from backend.vision.finetune import parse_finetune
-from backend.vision.linear_head import HEAD_BIAS, HEAD_WEIGHT, LinearHead
+from backend.vision.linear_head import LinearHead
 from backend.vision.network import Backbone, BackboneSpec, load_backbone
 from backend.vision.pixel_batches import Loader
 from backend.vision.preprocessing import Preprocessing
 from backend.vision.split import Split, split_backbone
-from backend.vision.training import Classifier, Progress, TrainingConfig, new_head, train
+from backend.vision.training import (
+    Classifier,
+    Progress,
+    TrainingConfig,
+    TrainingOutcome,
+    new_head,
+    train,
+)
+from backend.vision.training_set import training_set
 
-TAIL_PREFIX = "tail."
 GIB = 2**30
 
 
@@ -64,7 +80,7 @@ class VisionSession:
         self._split = self._cut(config.finetune)
 
     @classmethod
-    def open(cls, config: VisionConfig) -> "VisionSession":
+    def open(cls, config: VisionConfig) -> VisionSession:
         """Load the backbone.
 
         Raises:
@@ -113,20 +129,70 @@ class VisionSession:
         Raises:
             ImageError: not one of the labeled images can be read.
         """
-        activations, labels, unreadable = self._gather(labeled, load, stores)
-        generator = torch.Generator().manual_seed(seed)
-        head = new_head(self.embedding_dim, num_classes, generator)
-        classifier = Classifier(self._split.new_tail(), head).to(self._device)
-        outcome = train(
-            classifier, activations, labels, self._config.training, generator, on_progress
+        source = self._source(self._split, stores)
+        found = training_set(labeled, self._split, source, load)
+        classifier, outcome = self._fitted(
+            self._split.new_tail(), found.activations, found.labels, num_classes, seed, on_progress
         )
         tail = classifier.tail.requires_grad_(False)
-        tensors = _tensors(tail, classifier.merged_head())
-        network = self._network(self._split, tail, tensors)
-        report = TrainingReport(**asdict(outcome), unreadable=unreadable)
+        version = self._backbone.version
+        if not self._split.finetune.is_head:
+            version = f"{version}-{tail_digest(tail)}"
+        tensors = trained_tensors(tail, classifier.merged_head())
+        network = TrainedNetwork(version, LinearHead.from_tensors(tensors), self._split, tail)
+        report = TrainingReport(**asdict(outcome), unreadable=found.unreadable)
         return Trained(network, tensors, self._card(network, num_classes, seed, report), report)
 
-    def restore(self, tensors: Mapping[str, torch.Tensor], card: Mapping[str, Any]) -> Network:
+    def fit_head(
+        self,
+        network: Network,
+        embeddings: np.ndarray,
+        labels: np.ndarray,
+        num_classes: int,
+        seed: int,
+    ) -> Trained:
+        """The same network with a head fitted anew on embeddings that it gave: seconds of work.
+
+        Equal seed, labels and embeddings give equal weights on one thread.
+
+        Args:
+            embeddings: (L, D) float32 of `network`.
+            labels: (L,) int64 in [0, K).
+            num_classes: K.
+        """
+        classifier, outcome = self._fitted(
+            torch.nn.Identity(),
+            torch.from_numpy(embeddings),
+            torch.from_numpy(np.asarray(labels, np.int64)),
+            num_classes,
+            seed,
+            _unheard,
+        )
+        tensors = trained_tensors(network.tail, classifier.merged_head())
+        head = LinearHead.from_tensors(tensors)
+        fitted = TrainedNetwork(network.version, head, network.split, network.tail)
+        report = TrainingReport(**asdict(outcome), unreadable={})
+        return Trained(fitted, tensors, self._card(fitted, num_classes, seed, report), report)
+
+    def _fitted(
+        self,
+        tail: torch.nn.Module,
+        activations: torch.Tensor,
+        labels: torch.Tensor,
+        num_classes: int,
+        seed: int,
+        on_progress: Progress,
+    ) -> tuple[Classifier, TrainingOutcome]:
+        """`tail` and a new head trained on activations, and how it ended."""
+        generator = torch.Generator().manual_seed(seed)
+        head = new_head(self.embedding_dim, num_classes, generator)
+        classifier = Classifier(tail, head).to(self._device)
+        config = self._config.training
+        return classifier, train(classifier, activations, labels, config, generator, on_progress)
+
+    def restore(
+        self, tensors: Mapping[str, torch.Tensor], card: Mapping[str, Any]
+    ) -> TrainedNetwork:
         """The network of a checkpoint, whatever ALFAMIX_FINETUNE is now.
 
         Raises:
@@ -140,16 +206,13 @@ class VisionSession:
             )
         split = self._cut(card["finetune"])
         tail = split.new_tail()
-        tail_state = {
-            key.removeprefix(TAIL_PREFIX): value
-            for key, value in tensors.items()
-            if key.startswith(TAIL_PREFIX)
-        }
         try:
-            tail.load_state_dict(tail_state)
+            tail.load_state_dict(tail_state(tensors))
         except RuntimeError as error:
             raise WeightsError(f"the checkpoint's tensors do not fit its card: {error}") from error
-        return self._network(split, tail.requires_grad_(False).to(self._device), tensors)
+        tail.requires_grad_(False).to(self._device)
+        head = LinearHead.from_tensors(tensors)
+        return TrainedNetwork(card["features_version"], head, split, tail)
 
     def embed_pool(
         self,
@@ -167,14 +230,15 @@ class VisionSession:
             on_progress: called with (images done, images); may raise to stop.
         """
         missing = stores.embeddings.missing(network.version, image_keys)
-        total, computed, unreadable = len(set(image_keys)), 0, {}
-        # in head mode the source itself keeps what it computes: activations are the embeddings
-        is_head = network.split.finetune.is_head
-        writer = PartWriter(None if is_head else Cache(stores.embeddings, network.version))
+        total, computed = len(set(image_keys)), 0
+        unreadable: dict[str, str] = {}
+        writer = PartWriter(Cache(stores.embeddings, network.version))
         done = total - len(missing)
         on_progress(done, total)
         for batch in self._source(network.split, stores).batches(missing, load):
-            writer.add(batch.image_keys, self._run_tail(network, batch.activations))
+            # in head mode the source has kept them: its activations are the embeddings
+            if not network.split.finetune.is_head:
+                writer.add(batch.image_keys, self._run_tail(network, batch.activations))
             computed += len(batch.image_keys)
             unreadable |= batch.unreadable
             on_progress(done + computed + len(unreadable), total)
@@ -183,8 +247,7 @@ class VisionSession:
 
     def embed_pixels(self, network: Network, pixels: torch.Tensor) -> np.ndarray:
         """(B, D) float32 embeddings of (B, 3, px, px) uint8 pixels: the bare network."""
-        source = ActivationSource(network.split, self.preprocessing, self._device, cache=None)
-        return self._run_tail(network, source.compute(pixels))
+        return self._run_tail(network, self._computed(network.split).compute(pixels))
 
     def embed_now(
         self, network: Network, image_keys: Sequence[str], load: Loader
@@ -193,8 +256,7 @@ class VisionSession:
         found: list[str] = []
         rows = [np.empty((0, self.embedding_dim), np.float32)]
         unreadable: dict[str, str] = {}
-        source = ActivationSource(network.split, self.preprocessing, self._device, cache=None)
-        for batch in source.batches(image_keys, load):
+        for batch in self._computed(network.split).batches(image_keys, load):
             found += batch.image_keys
             rows.append(self._run_tail(network, batch.activations))
             unreadable |= batch.unreadable
@@ -203,50 +265,18 @@ class VisionSession:
     def _cut(self, finetune: str) -> Split:
         return split_backbone(self._backbone, parse_finetune(finetune), self._device)
 
+    def _computed(self, split: Split) -> ComputedActivations:
+        return ComputedActivations(split, self.preprocessing, self._device)
+
     def _source(self, split: Split, stores: FeatureStores) -> ActivationSource:
-        cache = None
+        computed = self._computed(split)
         if split.finetune.is_head:
-            cache = Cache(stores.embeddings, self._backbone.version)
-        elif not split.finetune.is_full and stores.activations is not None:
-            version = f"{self._backbone.version}-{split.finetune.text.replace(':', '_')}"
-            limit = int(self._config.activation_limit_gib * GIB)
-            cache = Cache(stores.activations, version, limit)
-        return ActivationSource(split, self.preprocessing, self._device, cache)
-
-    def _gather(
-        self, labeled: LabeledImages, load: Loader, stores: FeatureStores
-    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, str]]:
-        """Activations (L, ...) and labels (L,) of the readable images in the order of `labeled`.
-
-        One image may be labeled twice (two tasks with the same picture).
-        """
-        rows_of: dict[str, list[int]] = {}
-        for row, key in enumerate(labeled.image_keys):
-            rows_of.setdefault(key, []).append(row)
-        count = len(labeled.image_keys)
-        activations = new_rows((count, *self._split.activation_shape), self._split.activation_dtype)
-        is_readable = torch.zeros(count, dtype=torch.bool)
-        unreadable: dict[str, str] = {}
-        for batch in self._source(self._split, stores).batches(list(rows_of), load):
-            for key, activation in zip(batch.image_keys, batch.activations, strict=True):
-                activations[rows_of[key]] = activation
-                is_readable[rows_of[key]] = True
-            unreadable |= batch.unreadable
-        if not is_readable.any():
-            reason = next(iter(unreadable.values()), "there are no labels")
-            raise ImageError(f"none of {count} labeled images can be read: {reason}")
-        labels = torch.from_numpy(np.asarray(labeled.labels, np.int64))
-        if is_readable.all():
-            return activations, labels, unreadable
-        return activations[is_readable], labels[is_readable], unreadable
-
-    def _network(
-        self, split: Split, tail: torch.nn.Module, tensors: Mapping[str, torch.Tensor]
-    ) -> Network:
-        version = self._backbone.version
-        if not split.finetune.is_head:
-            version = f"{version}-{_digest(tail)}"
-        return Network(version, LinearHead.from_tensors(tensors), split, tail)
+            return CachedActivations(computed, Cache(stores.embeddings, self._backbone.version))
+        if split.finetune.is_full or stores.activations is None:
+            return computed
+        version = f"{self._backbone.version}-{split.finetune.text.replace(':', '_')}"
+        limit = int(self._config.activation_limit_gib * GIB)
+        return CachedActivations(computed, Cache(stores.activations, version, limit))
 
     def _card(
         self, network: Network, num_classes: int, seed: int, report: TrainingReport
@@ -255,7 +285,7 @@ class VisionSession:
             "backbone": self._backbone.name,
             "fingerprint": self._backbone.fingerprint,
             "features_version": network.version,
-            "finetune": self._split.finetune.text,
+            "finetune": network.split.finetune.text,
             "image_px": self.image_px,
             "feature_blocks": self._backbone.feature_blocks,
             "class_count": num_classes,
@@ -273,16 +303,5 @@ class VisionSession:
         return embeddings.float().cpu().numpy()
 
 
-def _tensors(tail: torch.nn.Module, head: torch.nn.Linear) -> dict[str, torch.Tensor]:
-    """What a checkpoint holds: the trained part, on the CPU."""
-    named = {TAIL_PREFIX + key: value for key, value in tail.state_dict().items()}
-    named |= {HEAD_WEIGHT: head.weight.detach(), HEAD_BIAS: head.bias.detach()}
-    return {key: value.cpu() for key, value in named.items()}
-
-
-def _digest(tail: torch.nn.Module) -> str:
-    """Digest of the tail's weights: one training, one version."""
-    digest = hashlib.blake2b(digest_size=6)
-    for _, tensor in sorted(tail.state_dict().items()):
-        digest.update(tensor.float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def _unheard(_done: int, _total: int) -> None:
+    """Progress of what takes seconds, which nobody asks for."""

@@ -15,6 +15,8 @@ Legend: B images, T tokens (CLS first), C width of a token, F feature blocks, D 
 X CLS tokens that the trunk hands on besides its last tokens.
 """
 
+from __future__ import annotations
+
 import copy
 from dataclasses import dataclass
 
@@ -52,21 +54,26 @@ def split_backbone(backbone: Backbone, finetune: Finetune, device: torch.device)
     Raises:
         SettingsError: more blocks are to train than there are.
     """
+    parts = _parts(backbone, finetune)
+    trunk, tail = (part.eval().requires_grad_(False).to(device) for part in parts[:2])
+    shape = _activation_shape(trunk, backbone.preprocessing.image_px, device)
+    return Split(finetune, trunk, tail, shape, parts[2])
+
+
+def _parts(backbone: Backbone, finetune: Finetune) -> tuple[nn.Module, nn.Module, torch.dtype]:
+    """Trunk and tail, and what the activations between them are stored as."""
     depth = len(backbone.blocks)
-    if not finetune.is_full and finetune.blocks > depth:
+    whole = nn.Sequential(Trunk(backbone, depth - 1), Tail(backbone, depth - 1))
+    if finetune.blocks is None:
+        return nn.Identity(), whole, torch.uint8
+    if finetune.is_head:
+        return whole, nn.Identity(), torch.float32
+    if finetune.blocks > depth:
         raise SettingsError(
             f"ALFAMIX_FINETUNE is {finetune.text}; {backbone.name} has {depth} blocks"
         )
-    if finetune.is_head or finetune.is_full:
-        whole = nn.Sequential(Trunk(backbone, depth - 1), Tail(backbone, depth - 1))
-        trunk, tail = (whole, nn.Identity()) if finetune.is_head else (nn.Identity(), whole)
-        dtype = torch.float32 if finetune.is_head else torch.uint8
-    else:
-        cut = depth - finetune.blocks
-        trunk, tail, dtype = Trunk(backbone, cut), Tail(backbone, cut), torch.float16
-    trunk, tail = (part.eval().requires_grad_(False).to(device) for part in (trunk, tail))
-    shape = _activation_shape(trunk, backbone.preprocessing.image_px, device)
-    return Split(finetune, trunk, tail, shape, dtype)
+    cut = depth - finetune.blocks
+    return Trunk(backbone, cut), Tail(backbone, cut), torch.float16
 
 
 def _activation_shape(trunk: nn.Module, image_px: int, device: torch.device) -> tuple[int, ...]:

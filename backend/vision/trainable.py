@@ -12,11 +12,12 @@ import torch
 
 from backend.errors import PretrainingError
 from backend.vision.network import Backbone, BackboneSpec, load_backbone
+from backend.vision.vit_checks import Vit, has_cls_token
 from backend.vision.weights_file import read_weights
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class Architecture:
     """What builds the network: timm's name and its constructor's arguments."""
 
     model: str
@@ -32,7 +33,7 @@ class StartingPoint:
     std: tuple[float, float, float]
 
 
-def build_vit(blueprint: Blueprint, **drop_rates: float) -> torch.nn.Module:
+def build_vit(architecture: Architecture, **drop_rates: float) -> Vit:
     """timm's ViT without a classifier, random weights: (B, 3, P, P) images to (B, D) CLS tokens.
 
     Args:
@@ -42,24 +43,19 @@ def build_vit(blueprint: Blueprint, **drop_rates: float) -> torch.nn.Module:
         PretrainingError: timm does not know the model or cannot build it so, or it is no ViT with
             a CLS token.
     """
-    arguments = {**blueprint.arguments, **drop_rates}
+    arguments = {**architecture.arguments, **drop_rates}
     try:
-        vit = timm.create_model(blueprint.model, pretrained=False, num_classes=0, **arguments)
+        vit = timm.create_model(architecture.model, pretrained=False, num_classes=0, **arguments)
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise PretrainingError(
-            f"timm cannot build {blueprint.model} with {dict(blueprint.arguments)}: {error}"
+            f"timm cannot build {architecture.model} with {dict(architecture.arguments)}: {error}"
         ) from error
-    if getattr(vit, "cls_token", None) is None or not hasattr(vit, "blocks"):
+    if not has_cls_token(vit):
         raise PretrainingError(
-            f"{blueprint.model} is a {type(vit).__name__}; needed is a ViT with a CLS token, such "
-            "as vit_small_patch16_224"
+            f"{architecture.model} is a {type(vit).__name__}; needed is a ViT with a CLS token, "
+            "such as vit_small_patch16_224"
         )
     return vit
-
-
-def patch_px(vit: torch.nn.Module) -> int:
-    """Side of the patches of a network of `build_vit`."""
-    return vit.patch_embed.patch_size[0]
 
 
 def own_image_px(model: str) -> int:
@@ -77,7 +73,7 @@ def own_image_px(model: str) -> int:
     return config.input_size[-1]
 
 
-def card_blueprint(path: Path) -> Blueprint | None:
+def card_architecture(path: Path) -> Architecture | None:
     """The network that a weights file says it holds; None when it carries no card.
 
     Raises:
@@ -87,7 +83,7 @@ def card_blueprint(path: Path) -> Blueprint | None:
     if card is None:
         return None
     size = {} if card.image_px is None else {"img_size": card.image_px}
-    return Blueprint(card.model, {**size, **card.model_arguments})
+    return Architecture(card.model, {**size, **card.model_arguments})
 
 
 def load_start(model: str, weights: Path | None, image_px: int) -> StartingPoint:

@@ -1,10 +1,12 @@
-"""Fine-tuning: cross-entropy on all labels until the network knows them.
+"""Fine-tuning: cross-entropy on all labels until nearly all are predicted right.
 
 As in the ALFA-Mix paper: Adam, batches of 64, no validation set (labels are too few to spare any),
 until training accuracy passes 99 %. Every round starts again from the pre-trained weights.
 
 Legend: L labeled images, K classes, D embedding.
 """
+
+from __future__ import annotations
 
 import copy
 import time
@@ -57,6 +59,9 @@ class Classifier(nn.Module):
     with 20 to 100 labels of CIFAR-10, accuracy was 1 to 3 points higher in fewer epochs. `head` is
     the trained parameter; `merged_head` is the head for the embeddings as they are.
     """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, tail: nn.Module, head: nn.Linear) -> None:
         super().__init__()
@@ -116,7 +121,7 @@ def train(
     generator: torch.Generator,
     on_progress: Progress,
 ) -> TrainingOutcome:
-    """Fit `classifier` in place and say how it ended.
+    """How fitting `classifier` in place ended.
 
     The modules stay in evaluation mode: labels are few, and dropout would draw from torch's global
     generator. On one thread, equal arguments give equal weights.
@@ -160,7 +165,7 @@ def _epoch(
     labels: torch.Tensor,
     batches: tuple[torch.Tensor, ...],
 ) -> tuple[float, float]:
-    """One pass over all batches; returns (accuracy, mean loss)."""
+    """Accuracy and mean loss of one pass over all batches."""
     device = next(network.parameters()).device
     correct, total_loss = 0, 0.0
     for rows in batches:

@@ -4,6 +4,8 @@ Nothing in a file is executed: safetensors holds tensors only, and `torch.load` 
 `weights_only=True`.
 """
 
+from __future__ import annotations
+
 import json
 import pickle
 from collections.abc import Mapping
@@ -43,6 +45,7 @@ class WeightsCard:
 class WeightsFile:
     """State dict without head (CPU, float32) and the card, if the file carries one."""
 
+    path: Path
     state: dict[str, torch.Tensor]
     card: WeightsCard | None
 
@@ -69,7 +72,7 @@ def read_weights(path: Path) -> WeightsFile:
             f"{path} is no file of plain tensors ({error}); needed is a .safetensors file, or a "
             f".pth file that torch.load(weights_only=True) accepts"
         ) from error
-    return WeightsFile(_plain_state(raw, path), card)
+    return WeightsFile(path, _plain_state(raw, path), card)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], WeightsCard | None]:

@@ -1,58 +1,51 @@
 """Whether the weights of a file are those of a network, and the network filled with them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from timm.models import eva, vision_transformer
 
 from backend.errors import WeightsError
+from backend.vision.vit_checks import Vit, create_vit
 from backend.vision.weights_file import WeightsFile
 
 
-def vit_from_file(
-    name: str, arguments: Mapping[str, Any], file: WeightsFile, path: Path
-) -> torch.nn.Module:
-    """timm's ViT `name` with the weights that `file` holds, read from `path`.
+def vit_from_file(name: str, arguments: Mapping[str, Any], file: WeightsFile) -> Vit:
+    """timm's ViT `name` with the weights that `file` holds.
 
     Raises:
         WeightsError: they are of another network; the message says where it differs.
     """
-    vit = timm.create_model(name, pretrained=False, **arguments)
-    state = _convert(file.state, vit, name, path)
-    expected = vit.state_dict()
-    differences = _differences(state, expected)
+    vit = create_vit(name, **arguments)
+    state = _convert(file, vit, name)
+    differences = _differences(state, vit.state_dict())
     if differences:
-        raise WeightsError(f"{path} holds another network than {name}: {differences}")
+        raise WeightsError(f"{file.path} holds another network than {name}: {differences}")
     vit.load_state_dict(state)
     return vit
 
 
-def _convert(
-    state: dict[str, torch.Tensor], vit: torch.nn.Module, name: str, path: Path
-) -> dict[str, torch.Tensor]:
-    """`state` in timm's names, its position grid resampled to the input size.
+def _convert(file: WeightsFile, vit: Vit, name: str) -> dict[str, torch.Tensor]:
+    """The file's weights in timm's names, their position grid resampled to the input size.
 
     The patch size is compared first: timm would resample another one's patches without a word.
     """
-    patches = state.get("patch_embed.proj.weight")
+    patches = file.state.get("patch_embed.proj.weight")
     wanted = vit.patch_embed.proj.weight
     if patches is not None and patches.ndim == 4 and patches.shape != wanted.shape:
         raise WeightsError(
-            f"{path} holds another network than {name}: patch_embed.proj.weight is "
+            f"{file.path} holds another network than {name}: patch_embed.proj.weight is "
             f"{tuple(patches.shape)}, needed is {tuple(wanted.shape)}"
         )
-    convert = (
-        eva.checkpoint_filter_fn
-        if isinstance(vit, eva.Eva)
-        else vision_transformer.checkpoint_filter_fn
-    )
     try:
-        return convert(state, vit)
+        if isinstance(vit, eva.Eva):
+            return eva.checkpoint_filter_fn(file.state, vit)
+        return vision_transformer.checkpoint_filter_fn(file.state, vit)
     except (RuntimeError, KeyError, AssertionError, ValueError) as error:
-        raise WeightsError(f"{path} holds another network than {name}: {error!r}") from error
+        raise WeightsError(f"{file.path} holds another network than {name}: {error!r}") from error
 
 
 def _differences(state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> str:

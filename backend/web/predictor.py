@@ -5,20 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from backend.errors import AlfaMixError, LabelConfigError
+from backend.errors import LabelConfigError
 from backend.label_studio.access import Access
 from backend.label_studio.annotations import TaskState, choice_result, read_task
 from backend.label_studio.images import image_key
 from backend.label_studio.label_config import ImageChoices, parse_label_config
 from backend.settings import Settings
-from model_store import versions
 from model_store.journal import Journal, ProjectState, RoundState
-from model_store.project_folder import ProjectFolder, host_folder, read_table
+from model_store.project_folder import ProjectFolder, host_folder
+from model_store.scores import Scores, read_scores
 
 if TYPE_CHECKING:
     from backend.vision import VisionSession
@@ -27,21 +24,6 @@ logger = logging.getLogger(__name__)
 
 # A live prediction that carries the current version joins the queue: it goes last.
 LAST_IN_QUEUE = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """Class index and probability per image key, as a round's network gave them."""
-
-    keys: np.ndarray  # (N,) bytes, sorted
-    labels: np.ndarray  # (N,) int32
-    probabilities: np.ndarray  # (N,) float32
-
-    def get(self, key: str) -> tuple[int, float] | None:
-        row = int(np.searchsorted(self.keys, key.encode()))
-        if row == len(self.keys) or self.keys[row] != key.encode():
-            return None
-        return int(self.labels[row]), float(self.probabilities[row])
 
 
 class Predictor:
@@ -60,17 +42,12 @@ class Predictor:
         self._scores_lock = threading.Lock()
         self._session_lock = threading.Lock()
 
-    def version(self, key: str | None) -> str:
-        """The version that a project's queue follows."""
-        state = None if key is None else self._journal.published_round(key)
-        return versions.UNNUMBERED if state is None else state.model_version
-
     def predict(self, key: str, tasks: list[dict]) -> list[dict]:
         """One prediction per task, without a result where there is no head or no image yet."""
         project = self._journal.project(key)
         state = self._journal.published_round(key)
         if project is None or state is None or state.checkpoint is None:
-            return [_prediction([], self.version(key)) for _ in tasks]
+            return [_prediction([], self._journal.model_version(key)) for _ in tasks]
         config = parse_label_config(project.label_config)
         if list(config.classes) != list(state.classes):
             raise LabelConfigError(
@@ -78,13 +55,13 @@ class Predictor:
                 f"{list(state.classes)}; the next round trains on the new ones"
             )
         read = [read_task(task, config) for task in tasks]
-        chosen = self._chosen(project, state, read)
+        chosen = self._chosen(project, state, state.checkpoint, read)
         return [
             _prediction(_result(config, chosen.get(task.uri)), state.model_version) for task in read
         ]
 
     def _chosen(
-        self, project: ProjectState, state: RoundState, tasks: list[TaskState]
+        self, project: ProjectState, state: RoundState, checkpoint: str, tasks: list[TaskState]
     ) -> dict[str | None, tuple[int, float]]:
         scores = self._scores_of(project.key, state)
         chosen: dict[str | None, tuple[int, float]] = {}
@@ -98,25 +75,27 @@ class Predictor:
             else:
                 chosen[task.uri] = found
         if unseen:
-            chosen.update(self._computed(project, state, unseen))
+            chosen.update(self._computed(project, checkpoint, unseen))
         return chosen
 
     def _computed(
-        self, project: ProjectState, state: RoundState, sources: Mapping[str, tuple[str, int]]
+        self, project: ProjectState, name: str, sources: Mapping[str, tuple[str, int]]
     ) -> dict[str | None, tuple[int, float]]:
         # torch comes with these: the web process needs it only for an image that no round has seen.
+        from backend.vision import LinearHead
         from model_store.checkpoints import load_checkpoint
 
         fetcher = self._access.fetcher(project.access_token, project.hostname)
         session = self._opened()
-        checkpoint = load_checkpoint(self._folder(project.key).checkpoints / state.checkpoint)
+        checkpoint = load_checkpoint(self._folder(project.key).checkpoints / name)
         network = session.restore(checkpoint.tensors, checkpoint.card)
         found = session.embed_now(network, list(sources), lambda key: fetcher.fetch(*sources[key]))
         for key, reason in found.unreadable.items():
             logger.info("task %d: no prediction: %s", sources[key][1], reason)
         if not found.image_keys:
             return {}
-        probabilities = network.head.probabilities(found.embeddings)
+        head = LinearHead.from_tensors(checkpoint.tensors)
+        probabilities = head.probabilities(found.embeddings)
         return {
             sources[key][0]: (int(row.argmax()), float(row.max()))
             for key, row in zip(found.image_keys, probabilities, strict=True)
@@ -132,22 +111,13 @@ class Predictor:
         with self._scores_lock:
             number, scores = self._scores.get(key, (-1, None))
             if scores is None or number != state.number:
-                scores = _read_scores(self._folder(key), state.number)
+                scores = read_scores(self._folder(key).scores_file(state.number))
                 self._scores[key] = (state.number, scores)
             return scores
 
     def _folder(self, key: str) -> ProjectFolder:
         settings = self._settings
         return ProjectFolder(host_folder(settings.model_dir, settings.label_studio_url) / key)
-
-
-def _read_scores(folder: ProjectFolder, number: int) -> Scores:
-    table = read_table(folder.scores_file(number))
-    keys = np.array(table["image_key"].to_pylist(), dtype="S32")
-    order = np.argsort(keys)
-    labels = table["label"].to_numpy()
-    probabilities = table["probability"].to_numpy()
-    return Scores(keys[order], labels[order], probabilities[order])
 
 
 def _result(config: ImageChoices, chosen: tuple[int, float] | None) -> list[dict]:
@@ -159,27 +129,3 @@ def _result(config: ImageChoices, chosen: tuple[int, float] | None) -> list[dict
 
 def _prediction(result: list[dict], version: str) -> dict:
     return {"result": result, "score": LAST_IN_QUEUE, "model_version": version}
-
-
-class WebServices:
-    """What the web process lets the model do: answer, and note what happened."""
-
-    def __init__(self, journal: Journal, predictor: Predictor) -> None:
-        self._journal = journal
-        self._predictor = predictor
-
-    def version(self, project: str) -> str:
-        return self._predictor.version(self._journal.key_of(project))
-
-    def predictions(self, project: str, tasks: list[dict]) -> list[dict]:
-        key = self._journal.key_of(project)
-        if key is None:
-            raise AlfaMixError(f"project {project!r} is not connected to this backend")
-        return self._predictor.predict(key, tasks)
-
-    def fit(self, project: str, event: str) -> dict[str, str]:
-        key = self._journal.key_of(project)
-        if key is None:
-            raise AlfaMixError(f"project {project!r} is not connected to this backend")
-        self._journal.note_changed(key, training_requested=event == "START_TRAINING")
-        return {"job_id": key, "status": "noted"}

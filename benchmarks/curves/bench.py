@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from backend.acquisition.rule import Rule
 from backend.errors import SettingsError
 from backend.replay import Learner, Plan, SessionLearner, Truth
 from backend.replay.memory_rows import MemoryRows
+from backend.settings import Settings
 from backend.vision import (
     BackboneSpec,
     FeatureStores,
@@ -26,8 +27,6 @@ from benchmarks.curves.network import NetworkLearner, Recipe, mlp, torchvision_n
 from benchmarks.curves.settings import INITIALIZATIONS, Setting
 from model_store.embeddings import EmbeddingStore
 
-EPSILON = 0.2
-COLD_START = "maxherding"
 EPOCHS = 60  # of the ViTs, as ALFAMIX_EPOCHS
 MLP_EPOCHS = 500  # a small set takes one step an epoch
 IMAGE_LR, TABULAR_LR = 1e-3, 1e-4
@@ -54,12 +53,14 @@ class Stage:
 
 
 def rule(setting: Setting, strategy: str) -> Rule:
-    """Return how a round chooses; a first batch is chosen by the strategy itself."""
-    return Rule(strategy, strategy if setting.is_cold else COLD_START, EPSILON)
+    """How a round chooses with the default settings; a first batch by the strategy itself."""
+    usual = Rule.of(Settings())
+    cold_start = strategy if setting.is_cold else usual.cold_start
+    return replace(usual, strategy=strategy, cold_start=cold_start)
 
 
 def stage(setting: Setting, seed: int, place: Place) -> Stage:
-    """Return the learner, the hidden labels and the plan of one seed.
+    """The learner, the hidden labels and the plan of one seed.
 
     Raises:
         DataError, SettingsError, WeightsError: the setting cannot be run here; says what is needed.
@@ -81,12 +82,12 @@ def _loaded(name: str, root: Path) -> Data:
 
 
 def data_of(setting: Setting, place: Place) -> Data:
-    """Return the setting's data, kept in memory for the next setting. DataError."""
+    """The setting's data, kept in memory for the next setting. DataError."""
     return _loaded(setting.data, place.data)
 
 
 def check(setting: Setting, place: Place) -> Data:
-    """Return the data of a setting that can be run here; raise as `stage` does."""
+    """The data of a setting that can be run here; raises as `stage` does."""
     if setting.initialization not in INITIALIZATIONS:
         raise SettingsError(
             f"initialization is {setting.initialization!r}; needed is one of "
@@ -127,7 +128,7 @@ def _test_rows(setting: Setting, data: Data) -> np.ndarray:
 
 
 def _drawn(count: int, wanted: int | None, rng: np.random.Generator) -> np.ndarray:
-    """Return sorted rows: `wanted` of `count`, or all."""
+    """Sorted rows: `wanted` of `count`, or all."""
     if wanted is None or wanted >= count:
         return np.arange(count)
     return np.sort(rng.choice(count, wanted, replace=False))
@@ -174,7 +175,7 @@ def _kept(setting: Setting, place: Place) -> EmbeddingStore:
 
 @lru_cache(maxsize=8)
 def _fingerprint(name: str, root: Path) -> str:
-    """Return a folder's name that other labels or images under the same name would not share."""
+    """A folder's name that other labels or images under the same name would not share."""
     data = _loaded(name, root)
     digest = hashlib.blake2b(digest_size=8)
     for part in (data.train, data.test):

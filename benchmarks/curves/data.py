@@ -48,7 +48,7 @@ class Images:
     px: int = 32
 
     def picture(self, row: int) -> Image.Image:
-        """Return one image, px x px, in `mode`."""
+        """One image, px x px, in `mode`."""
         picture = decode_image(self.read(row)).convert(self.mode)
         return picture if picture.size == (self.px, self.px) else picture.resize((self.px,) * 2)
 
@@ -62,7 +62,7 @@ class Part:
     vectors: np.ndarray | None = None
 
     def as_vectors(self) -> np.ndarray:
-        """Return (N, D) float32: the numbers, or the pixels in 0..1."""
+        """(N, D) float32: the numbers, or the pixels in 0..1."""
         if self.images is None:
             return self.vectors
         rows = [np.asarray(self.images.picture(row)).ravel() for row in range(self.images.count)]
@@ -80,7 +80,7 @@ class Data:
 
 
 def load(name: str, root: Path) -> Data:
-    """Return a data set by name.
+    """A data set by name.
 
     Args:
         name: `digits`, `breast-cancer`, `fashion-mnist`, one of torchvision's, or the path, also
@@ -115,7 +115,7 @@ def _found(root: Path, name: str) -> Path:
 
 
 def digits() -> Data:
-    """Return scikit-learn's 1,797 digits of 8 x 8 pixels, 30 % of them for testing."""
+    """Scikit-learn's 1,797 digits of 8 x 8 pixels, 30 % of them for testing."""
     found = load_digits()
     pixels = np.round(found.images * (255 / 16)).astype(np.uint8)
     train, test = _split(found.target)
@@ -124,13 +124,13 @@ def digits() -> Data:
 
 
 def breast_cancer() -> Data:
-    """Return scikit-learn's 569 x 30 measurements of two classes, 30 % for testing."""
+    """Scikit-learn's 569 x 30 measurements of two classes, 30 % for testing."""
     found = load_breast_cancer()
     return _tabular(found.data, found.target, tuple(found.target_names), {})
 
 
 def fashion_mnist() -> Data:
-    """Return the 60,000 and 10,000 images that Debian's dataset-fashion-mnist installs."""
+    """The 60,000 and 10,000 images that Debian's dataset-fashion-mnist installs."""
     if not FASHION_MNIST.is_dir():
         raise DataError(
             f"found no {FASHION_MNIST}; needed is Debian's package dataset-fashion-mnist "
@@ -148,7 +148,7 @@ _BUILT_IN = {"digits": digits, "breast-cancer": breast_cancer, "fashion-mnist": 
 
 
 def from_torchvision(name: str, root: Path) -> Data:
-    """Return one of torchvision's data sets, downloaded into `root` where it is not there yet."""
+    """One of torchvision's data sets, downloaded into `root` where it is not there yet."""
     from torchvision import datasets
 
     kind, options = TORCHVISION[name]
@@ -172,7 +172,7 @@ def from_torchvision(name: str, root: Path) -> Data:
 
 
 def read_folder(folder: Path) -> Data:
-    """Return the images of a folder of class folders, 30 % of each class for testing.
+    """The images of a folder of class folders, 30 % of each class for testing.
 
     With `train` and `test` inside, the folders of these are the classes and the split. Unreadable
     images and classes with fewer than two images are left out and counted.
@@ -240,7 +240,7 @@ def _files(of_class: Mapping[str, Sequence[Path]], classes: Sequence[str]) -> Pa
 
 
 def read_csv(path: Path, label_column: str) -> Data:
-    """Return the rows of a CSV file with a header: numbers, and one column of class names.
+    """The rows of a CSV file with a header: numbers, and one column of class names.
 
     Rows with a missing or non-numeric value are left out and counted; 30 % are for testing.
 
@@ -311,7 +311,7 @@ def _tabular(
 
 
 def _split(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return train and test rows: 30 % of every class, at least one, for testing."""
+    """Train and test rows: 30 % of every class, at least one, for testing."""
     rng = np.random.default_rng(SPLIT_SEED)
     is_test = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):

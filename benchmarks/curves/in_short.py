@@ -14,7 +14,7 @@ ALFA, AUTO = "alfa-mix", "auto"
 
 
 def in_short(curves: Sequence[Curves]) -> Iterator[str]:
-    """Yield the section's lines; of strategies that were not run it says nothing."""
+    """The section's lines; of strategies that were not run it says nothing."""
     yield "## In short"
     yield ""
     for strategy, opponent in ((ALFA, RANDOM), (AUTO, RANDOM), (AUTO, ALFA)):
@@ -82,10 +82,10 @@ def _beaten(curves: Sequence[Curves], strategy: str, opponents: Sequence[str]) -
 
 
 def percent(part: int, total: int) -> str:
-    """Return a share in percent, with a digit."""
+    """A share in percent, with a digit."""
     return f"{100 * part / total:.1f} %"
 
 
 def whole_percent(share: float) -> str:
-    """Return a share in whole percent."""
+    """A share in whole percent."""
     return f"{100 * share:.0f} %"

@@ -53,13 +53,13 @@ class Classifier(nn.Module):
 
 
 def mlp(columns: int, num_classes: int) -> Classifier:
-    """Return the paper's perceptron: one hidden layer of 256 rectified units."""
+    """The paper's perceptron: one hidden layer of 256 rectified units."""
     body = nn.Sequential(nn.Linear(columns, HIDDEN), nn.ReLU())
     return Classifier(body, nn.Linear(HIDDEN, num_classes))
 
 
 def torchvision_network(name: str, num_classes: int, is_pretrained: bool) -> Classifier:
-    """Return `resnet18` or `densenet121` of torchvision without its last layer, and a new one.
+    """`resnet18` or `densenet121` of torchvision without its last layer, and a new one.
 
     OSError: pre-trained weights are asked for and cannot be downloaded.
     """
@@ -96,11 +96,11 @@ class NetworkLearner:
         self._is_continued = is_continued
 
     def untrained(self) -> np.ndarray:
-        """Return the inputs themselves, (N, D): a network without training knows no more."""
+        """The inputs themselves, (N, D): a network without training knows no more."""
         return self._pool.flatten(1).numpy()
 
     def fit(self, rows: np.ndarray, labels: np.ndarray, seed: int, previous: Fit | None) -> Fit:
-        """Return the network trained on the pool examples `rows`."""
+        """The network trained on the pool examples `rows`."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # layers take their first weights from torch's own generator
             if self._is_continued and previous is not None:

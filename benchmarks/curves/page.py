@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.curves.bench import EPOCHS, EPSILON, MLP_EPOCHS
+from backend.settings import Settings
+from benchmarks.curves.bench import EPOCHS, MLP_EPOCHS
 from benchmarks.curves.in_short import ALFA, AUTO, in_short, percent, whole_percent
 from benchmarks.curves.penalty import AUTHORS, OURS, cells, shared_strategies
 from benchmarks.curves.pictures import file_name
@@ -54,7 +55,7 @@ class Origin:
 def page(
     curves: Sequence[Curves], cold: Sequence[Curves], unfinished: Sequence[str], origin: Origin
 ) -> str:
-    """Return the page as Markdown; unfinished: settings with too few rows to compare."""
+    """The page as Markdown; unfinished: settings with too few rows to compare."""
     known = {setting.name: setting for setting in origin.settings}
     names = [found.setting for found in (*curves, *cold)]
     shown = [known[name] for name in names if name in known]
@@ -71,6 +72,7 @@ def page(
 
 
 def _head(origin: Origin) -> Iterator[str]:
+    epsilon = Settings().epsilon
     yield "# Does it save labels? Learning curves"
     yield ""
     yield f"Written by `{origin.command}`; the rows are in `rows.csv`."
@@ -93,15 +95,15 @@ def _head(origin: Origin) -> Iterator[str]:
     )
     yield (
         "All strategies see standardized embeddings, as in the backend's rounds; most of their "
-        f"papers take them as the network gives them. Epsilon starts at {EPSILON:g} and rises in "
-        "steps of 0.2 until there are more candidates than labels to give. A ViT trains for at "
-        f"most {EPOCHS} epochs, an MLP for {MLP_EPOCHS}. `auto` covers the pool below five labels "
-        "a class on average; from five on it is `alfa-mix`."
+        f"papers take them as the network gives them. Epsilon starts at {epsilon:g} and rises in "
+        f"steps of {epsilon:g} until there are more candidates than labels to give. A ViT trains "
+        f"for at most {EPOCHS} epochs, an MLP for {MLP_EPOCHS}. `auto` covers the pool below five "
+        "labels a class on average; from five on it is `alfa-mix`."
     )
 
 
 def _networks(settings: Sequence[Setting]) -> Iterator[str]:
-    """Yield what is to be known of the pre-trained weights."""
+    """What is to be known of the pre-trained weights."""
     used = {setting.backbone for setting in settings if setting.network.startswith(VITS)}
     yield from (text for backbone, text in BACKBONES.items() if backbone in used)
 

@@ -35,7 +35,7 @@ class PairedTest:
     critical_t: float | None = None
 
     def beats(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Return (R,) bool: whether `first` is significantly above `second`, both (S, R).
+        """(R,) bool: whether `first` is significantly above `second`, both (S, R).
 
         Seeds that all agree on the same difference, not zero, are significant.
         """
@@ -59,13 +59,13 @@ class Penalties:
     setting_count: int
 
     def mean_penalty(self) -> np.ndarray:
-        """Return the column means over the other strategies: how much each one is beaten."""
+        """The column means over the other strategies: how much each one is beaten."""
         others = max(1, len(self.strategies) - 1)
         return self.matrix.sum(axis=0) / others
 
 
 def shared_strategies(curves: Sequence[Curves]) -> list[str]:
-    """Return the strategies that all settings have, in the registry's order."""
+    """The strategies that all settings have, in the registry's order."""
     if not curves:
         return []
     shared = set.intersection(*(set(found.accuracy) for found in curves))
@@ -75,7 +75,7 @@ def shared_strategies(curves: Sequence[Curves]) -> list[str]:
 def penalties(
     curves: Sequence[Curves], strategies: Sequence[str], test: PairedTest = OURS
 ) -> Penalties:
-    """Return the matrix over all settings that have all the strategies."""
+    """The matrix over all settings that have all the strategies."""
     size = len(strategies)
     matrix = np.zeros((size, size))
     complete = with_all(curves, *strategies)
@@ -100,7 +100,7 @@ class Cells:
 def cells(
     curves: Sequence[Curves], strategy: str, opponents: Sequence[str], test: PairedTest = OURS
 ) -> Cells:
-    """Return how often `strategy` is significantly above and below `opponents`."""
+    """How often `strategy` is significantly above and below `opponents`."""
     won = lost = total = 0
     for opponent in opponents:
         if opponent != strategy:

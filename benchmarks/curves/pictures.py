@@ -31,7 +31,7 @@ HASH_SALT = "learning-curves"  # equal pictures, equal files
 
 
 def file_name(setting: str) -> str:
-    """Return the setting's name as a file's name, without suffix; letters of any script stay."""
+    """The setting's name as a file's name, without suffix; letters of any script stay."""
     return re.sub(r"\W+", "-", setting.lower()).strip("-")
 
 

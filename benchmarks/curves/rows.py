@@ -30,7 +30,7 @@ _PARSE = {"setting": str, "strategy": str, "accuracy": float, "train_s": float, 
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a file; none when there is no file, or nothing in it.
+    """The rows of a file; none when there is no file, or nothing in it.
 
     DataError: the file has other columns, or a row that does not parse; says which.
     """

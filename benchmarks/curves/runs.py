@@ -35,7 +35,7 @@ class Run:
 
 
 def missing(settings: Sequence[Setting], strategies: Sequence[str] | None, file: Path) -> list[Run]:
-    """Return the runs that the file lacks: the first five seeds of every setting, then the rest.
+    """The runs that the file lacks: the first five seeds of every setting, then the rest.
 
     So a run that is stopped early leaves something to compare in all settings.
     """
@@ -91,7 +91,7 @@ def _end_with_parent() -> None:
 
 
 def _results(pool: ProcessPoolExecutor, runs: Sequence[Run], place: Place) -> Iterator[list[Row]]:
-    """Yield the rows of each run when it ends. DataError: one failed; names it."""
+    """The rows of each run when it ends. DataError: one failed; names it."""
     futures = {pool.submit(run_rows, run, place): run for run in runs}
     for future in as_completed(futures):
         try:
@@ -104,7 +104,7 @@ def _results(pool: ProcessPoolExecutor, runs: Sequence[Run], place: Place) -> It
 
 
 def run_rows(run: Run, place: Place) -> list[Row]:
-    """Return the rows of one run."""
+    """The rows of one run."""
     ready = stage(run.setting, run.seed, place)
     rounds = replay(
         ready.learner, ready.truth, ready.plan, rule(run.setting, run.strategy), run.seed

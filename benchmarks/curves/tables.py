@@ -37,11 +37,11 @@ class Curves:
         return len(next(iter(self.accuracy.values())))
 
     def mean(self, strategy: str) -> float:
-        """Return the mean accuracy over seeds and the rounds in which strategies can differ."""
+        """The mean accuracy over seeds and the rounds in which strategies can differ."""
         return float(self.compared(strategy).mean())
 
     def compared(self, strategy: str) -> np.ndarray:
-        """Return (S, R'): without the first labels' round, which all strategies share."""
+        """(S, R'): without the first labels' round, which all strategies share."""
         accuracy = self.accuracy[strategy]
         return accuracy if self.is_cold else accuracy[:, 1:]
 
@@ -50,7 +50,7 @@ Runs = Mapping[tuple[str, int], Sequence[Row]]  # (strategy, seed) -> its rows, 
 
 
 def curves_of(rows: Sequence[Row]) -> list[Curves]:
-    """Return the settings in the file's order, without those that `unfinished` names.
+    """The settings in the file's order, without those that `unfinished` names.
 
     DataError: a run's rounds are not those of the others; says which.
     """
@@ -62,12 +62,12 @@ def curves_of(rows: Sequence[Row]) -> list[Curves]:
 
 
 def unfinished(rows: Sequence[Row]) -> list[str]:
-    """Return the settings without random, or without two seeds that all strategies finished."""
+    """The settings without random, or without two seeds that all strategies finished."""
     return [name for name, runs in _runs_by_setting(rows).items() if not _is_comparable(runs)]
 
 
 def with_all(curves: Sequence[Curves], *strategies: str) -> list[Curves]:
-    """Return the settings in which all of `strategies` were run."""
+    """The settings in which all of `strategies` were run."""
     return [found for found in curves if set(strategies) <= set(found.accuracy)]
 
 

@@ -42,32 +42,35 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        """Return wins, ties or loses against random, by the 95 % interval of the gain."""
+        """Wins, ties or loses against random, by the 95 % interval of the gain."""
         return _word(self.gain)
 
 
 def verdicts(curves: Curves) -> list[Verdict]:
-    """Return the strategies of a setting, best mean accuracy first."""
+    """The strategies of a setting, best mean accuracy first."""
     found = [_verdict(curves, strategy) for strategy in curves.accuracy]
     return sorted(found, key=lambda verdict: -verdict.mean)
 
 
 def gain(curves: Curves, strategy: str, opponent: str) -> Interval:
-    """Return the paired difference of the mean accuracies."""
+    """The paired difference of the mean accuracies."""
     mine, theirs = (curves.compared(name).mean(axis=1) for name in (strategy, opponent))
     return interval(mine - theirs)
 
 
 def label_share(curves: Curves, strategy: str, share: float) -> float | None:
-    """Return the labels for `share` of the accuracy random ends with, as a share of random's.
+    """The labels for `share` of the accuracy random ends with, as a share of random's.
 
     Of the mean curves. None: never within the rounds. 1 also where the first labels, which all
     strategies have in common, are enough.
     """
     mine, randoms = (curves.accuracy[name].mean(axis=0) for name in (strategy, RANDOM))
     target = share * randoms[-1]
-    needed = labels_needed(curves.n_labeled, mine, target)
-    return None if needed is None else needed / labels_needed(curves.n_labeled, randoms, target)
+    if mine.max() < target:
+        return None
+    return labels_needed(curves.n_labeled, mine, target) / labels_needed(
+        curves.n_labeled, randoms, target
+    )
 
 
 def _verdict(curves: Curves, strategy: str) -> Verdict:
@@ -81,7 +84,7 @@ def _verdict(curves: Curves, strategy: str) -> Verdict:
 
 
 def counted(curves: Sequence[Curves], strategy: str, opponent: str) -> dict[str, list[str]]:
-    """Return the settings, of those with both, in which `strategy` wins, ties and loses."""
+    """The settings, of those with both, in which `strategy` wins, ties and loses."""
     found: dict[str, list[str]] = {"wins": [], "ties": [], "loses": []}
     for one in with_all(curves, strategy, opponent):
         found[_word(gain(one, strategy, opponent))].append(one.setting)

@@ -1,5 +1,7 @@
 """Pools of a known kind for the tests of this room."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from backend.acquisition import LinearHead, Pool
 
 @pytest.fixture
 def make_pool():
-    """Return a function that builds a random pool around class centers, with a linear head."""
+    """A function that builds a random pool around class centers, with a linear head."""
 
     def make(
         rows=200, labeled=40, classes=4, dim=8, seed=0, dtype=np.float32, labels=None, **changes

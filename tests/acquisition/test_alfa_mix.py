@@ -1,5 +1,7 @@
 """ALFA-Mix from candidates to the ranked batch."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
@@ -13,14 +15,14 @@ from backend.acquisition.contract import Pool
 from backend.errors import AcquisitionError
 
 
-def choose(pool, budget, *, strategy="alfa-mix", reserve=0, seed=0, **options):
+def choose(pool, budget, *, strategy="alfa-mix", supply=0, seed=0, **options):
     generator = np.random.default_rng(seed)
-    return select(strategy, pool, budget, generator, reserve=reserve, options=options)
+    return select(strategy, pool, budget, generator, supply=supply, options=options)
 
 
 @pytest.fixture
 def line():
-    """Return rows on a line: the head says class 0 above 0; the farther out, the later it flips.
+    """Rows on a line: the head says class 0 above 0; the farther out, the later it flips.
 
     Anchors are (10, 0) and (-10, 0). Row i at distance x flips at epsilon sqrt(2) x / (10 + x).
     """
@@ -35,10 +37,12 @@ def line():
     )
 
 
-def test_informativeness_is_the_critical_epsilon(line):
+def test_mixing_tells_critical_epsilons_candidates_and_new_classes(line):
     x = line.embeddings[:, 0]
-    found = choose(line, 2).informativeness
-    np.testing.assert_allclose(found, np.sqrt(2) * x / (10 + x))
+    mixing = choose(line, 4).mixing
+    np.testing.assert_allclose(mixing.critical_epsilons, np.sqrt(2) * x / (10 + x))
+    np.testing.assert_array_equal(mixing.is_candidate, np.arange(10) < 5)
+    np.testing.assert_array_equal(mixing.flips_to, np.ones(10))
 
 
 def test_candidates_are_those_of_the_first_cap_with_more_than_the_budget(line):
@@ -54,7 +58,7 @@ def test_selection_fills_up_by_critical_epsilon_when_candidates_are_too_few(line
     far = dataclasses.replace(line, labeled_embeddings=line.labeled_embeddings / 100)
     selection = choose(far, 7)
     assert selection.statistics["n_candidates"] < 7
-    np.testing.assert_array_equal(selection.rows, np.argsort(selection.informativeness)[:7])
+    np.testing.assert_array_equal(selection.rows, np.arange(7))
 
 
 def test_selection_fills_up_by_id_when_critical_epsilons_are_equal(line):
@@ -64,47 +68,26 @@ def test_selection_fills_up_by_id_when_critical_epsilons_are_equal(line):
     np.testing.assert_array_equal(np.sort(ids[selection.rows[1:]]), ids[selection.rows[1:]])
 
 
-def test_rank_is_by_cluster_size_then_critical_epsilon(make_pool):
-    pool = make_pool(rows=6, dim=2, classes=2)
-    angle = np.radians([0, 1, 2, 90, 91, 180])
-    embeddings = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
-    pool = dataclasses.replace(pool, embeddings=embeddings)
-    selection = select("kmeans-centers", pool, 3, np.random.default_rng(0))
-    assert selection.rows[0] == 1
-    assert selection.rows[1] in (3, 4)
-    assert selection.rows[2] == 5
-
-
-def test_reserve_is_next_nearest_to_the_same_centers_in_turn(make_pool):
-    angle = np.radians([0, 2, 5, 90, 93, 97, 180, 184])
-    embeddings = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+def test_rank_is_by_cluster_size_then_critical_epsilon(line):
+    # Rows of length 1 at these angles flip at sqrt(2) x / distance to (-10, 0): the smaller x, the
+    # sooner. The largest cluster flips last; of the two small ones the last rows flip first.
+    angle = np.radians([0, 1, 2, 60, 61, -75, -76])
     pool = dataclasses.replace(
-        make_pool(rows=8, dim=2, classes=2, dtype=np.float64),
-        embeddings=embeddings,
-        ids=np.arange(8),
+        line, embeddings=np.stack([np.cos(angle), np.sin(angle)], axis=1), ids=np.arange(7)
     )
-    selection = select("kmeans-centers", pool, 3, np.random.default_rng(0), reserve=5)
-    cluster_of = np.array([0, 0, 0, 1, 1, 1, 2, 2])
-    by_rank = cluster_of[selection.rows]
-    assert by_rank[2] == 2
-    np.testing.assert_array_equal(selection.reserve_clusters, [0, 1, 2, 0, 1])
-    np.testing.assert_array_equal(
-        cluster_of[selection.reserve_rows], by_rank[selection.reserve_clusters]
-    )
-    # Centers are near 2.33 and 93.33 degrees: rows 1 and 4 lead, the farthest of each come last.
-    assert set(selection.rows[:2]) == {1, 4}
-    assert set(selection.reserve_rows[3:]) <= {0, 2, 3, 5}
-    assert set(selection.reserve_rows[3:]) == {2, 5}
+    selection = choose(pool, 3)
+    critical = selection.mixing.critical_epsilons
+    assert critical[[5, 6]].max() < critical[[3, 4]].min() < critical[1]
+    assert selection.rows[0] == 1
+    assert selection.rows[1] in (5, 6)
+    assert selection.rows[2] in (3, 4)
 
 
-def test_reserve_prefers_candidates_when_there_are_enough(line):
-    selection = choose(line, 3, reserve=2)
-    assert set(selection.rows) | set(selection.reserve_rows) == {0, 1, 2, 3, 4}
-
-
-def test_reserve_goes_on_by_critical_epsilon_when_candidates_run_out(line):
-    selection = choose(line, 3, reserve=4)
-    assert set(selection.rows) | set(selection.reserve_rows) == {0, 1, 2, 3, 4, 5, 6}
+def test_supply_goes_on_with_candidates_then_by_critical_epsilon(line):
+    # Five rows flip below 0.2; three of them are the batch. Rows 5 to 9 flip one after another.
+    selection = choose(line, 3, supply=None)
+    assert set(selection.rows[3:5]) == set(range(5)) - set(selection.rows[:3])
+    np.testing.assert_array_equal(selection.rows[5:], [5, 6, 7, 8, 9])
 
 
 @pytest.mark.parametrize(
@@ -146,23 +129,23 @@ def test_every_alpha_works_with_every_kind_of_anchor(alpha, anchors, make_pool):
 
 @pytest.mark.parametrize("diversify_by", ["kmeans++", "uniform", "alpha-norm", "symmetric-kl"])
 def test_every_diversification_picks_candidates(diversify_by, make_pool):
-    selection = choose(make_pool(rows=400), 8, diversify_by=diversify_by, reserve=4)
+    selection = choose(make_pool(rows=400), 8, diversify_by=diversify_by, supply=4)
     assert selection.statistics["n_candidates"] > 12
-    chosen = np.concatenate([selection.rows, selection.reserve_rows])
-    assert (selection.informativeness[chosen] <= selection.statistics["epsilon"]).all()
-    assert len(np.unique(chosen)) == 12
+    assert selection.mixing.is_candidate[selection.rows].all()
+    assert len(np.unique(selection.rows)) == 12
 
 
 def test_alpha_norm_takes_the_smallest_critical_epsilons(make_pool):
     selection = choose(make_pool(rows=400), 8, diversify_by="alpha-norm")
-    np.testing.assert_array_equal(selection.rows, np.argsort(selection.informativeness)[:8])
+    critical = selection.mixing.critical_epsilons
+    np.testing.assert_array_equal(selection.rows, np.argsort(critical)[:8])
 
 
 def test_symmetric_kl_takes_the_largest_change_of_the_prediction(make_pool):
     pool = make_pool(rows=300, dtype=np.float64)
     selection = choose(pool, 5, diversify_by="symmetric-kl")
     epsilon = selection.statistics["epsilon"]
-    candidates = np.flatnonzero(selection.informativeness <= epsilon)
+    candidates = np.flatnonzero(selection.mixing.is_candidate)
     anchors = [pool.labeled_embeddings[pool.labels == c].mean(0) for c in range(4)]
     divergence = []
     for row in candidates:

@@ -1,4 +1,6 @@
-"""The ray against the authors' search as the paper states it: every anchor, every epsilon step."""
+"""The closed form against the authors' search as the paper states it: all anchors, all caps."""
+
+from __future__ import annotations
 
 import math
 
@@ -7,14 +9,20 @@ import pytest
 import torch
 
 from backend.acquisition.alfa_mix.anchors import class_means
-from backend.acquisition.alfa_mix.closed_form import critical_epsilons
+from backend.acquisition.alfa_mix.closed_form import closed_form_flips
+from backend.acquisition.engines import blocks as blocks_module
 from backend.acquisition.heads import LinearHead
 
 CAPS = 0.2 * np.arange(1, 6)
 
 
+def critical_epsilons(embeddings, anchors, head):
+    """The first of the two answers, which most tests are about."""
+    return closed_form_flips(head, embeddings, anchors)[0]
+
+
 def random_problem(classes, dtype, *, rows=300, dim=24, labeled=None, seed=0):
-    """Return embeddings, labeled embeddings, labels and a head of moderate confidence."""
+    """Embeddings, labeled embeddings, labels and a head of moderate confidence."""
     rng = np.random.default_rng(seed)
     labels = np.arange(labeled or 4 * classes) % classes
     centers = rng.normal(size=(classes, dim))
@@ -28,7 +36,7 @@ def random_problem(classes, dtype, *, rows=300, dim=24, labeled=None, seed=0):
 
 
 def flips_by_search(embeddings, labeled_embeddings, labels, classes, head, caps=CAPS):
-    """Return (caps, N) bool: does Eq. 5's mix with any class's anchor change the prediction?
+    """(caps, N) bool: does Eq. 5's mix with any class's anchor change the prediction?
 
     A double loop over epsilon steps and anchors in float64 with autograd's gradient; a class
     without labels has the mean of all labels as its anchor, as in the authors' code.
@@ -52,7 +60,7 @@ def flips_by_search(embeddings, labeled_embeddings, labels, classes, head, caps=
 
 
 def near_a_cap(critical, caps=CAPS, tolerance=1e-4):
-    """Return (N,) rows whose critical epsilon is too close to a cap to ask float32 about."""
+    """(N,) rows whose critical epsilon is too close to a cap to ask float32 about."""
     return (np.abs(critical[:, None] - caps) < tolerance).any(1)
 
 
@@ -166,9 +174,71 @@ def test_critical_epsilons_do_not_move_when_embeddings_and_anchors_do(shift):
     np.testing.assert_allclose(moved, critical_epsilons(embeddings, anchors, head), rtol=1e-7)
 
 
-def test_critical_epsilons_equal_one_block_when_the_pool_needs_several(monkeypatch):
+def walks_to(embeddings, anchors, head, critical, beyond):
+    """(N,) classes predicted `beyond` the critical step along each row's ray; float64, autograd.
+
+    The loss is log(1 + exp(f)) with f = logsumexp of the rivals' logits - the label's, so that f's
+    gradient has the same direction; it keeps its digits where the head is sure.
+    """
+    z = torch.tensor(embeddings, requires_grad=True)
+    logits = head(z)
+    is_label = torch.nn.functional.one_hot(logits.argmax(1), logits.shape[1]).bool()
+    f = logits.masked_fill(is_label, -torch.inf).logsumexp(1) - logits[is_label]
+    (gradient,) = torch.autograd.grad(f.sum(), z)
+    unit = gradient / gradient.norm(dim=1, keepdim=True)
+    reach = torch.cdist(z.detach(), torch.tensor(anchors)).amax(1) / math.sqrt(z.shape[1])
+    step = torch.tensor(critical) * reach + beyond
+    return head(z.detach() + step[:, None] * unit).argmax(1).numpy()
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100])
+@pytest.mark.parametrize("lacking", [False, True])
+def test_rows_flip_to_the_class_that_is_predicted_just_beyond_the_critical_step(classes, lacking):
+    embeddings, labeled, labels, head = random_problem(classes, np.float64, rows=1000)
+    seen = labels < max(2, classes // 2) if lacking else labels >= 0
+    anchors = class_means(labeled[seen], labels[seen])
+    critical, flips_to = closed_form_flips(head, embeddings, anchors)
+    assert np.isfinite(critical).all()
+    assert flips_to.dtype == np.int64
+    beyond = walks_to(embeddings, anchors, head, critical, 1e-9)
+    before = walks_to(embeddings, anchors, head, critical, -1e-9)
+    np.testing.assert_array_equal(flips_to, beyond)
+    np.testing.assert_array_equal(before, head(torch.tensor(embeddings)).argmax(1))
+    assert (flips_to != before).all()
+
+
+def test_row_flips_to_the_steepest_rival_when_several_overtake_at_once():
+    # All logits of the zero row are 0. Its rivals weigh the same, so g = (w_1 + w_2) / 2 - w_0 =
+    # (1.5, 1) up to its length: class 1 rises by 2 and class 2 by 4.5, both from the start.
+    head = LinearHead(np.array([[0.0, 0.0], [2.0, -1.0], [1.0, 3.0]]), np.zeros(3))
+    anchors = np.array([[1.0, 0.0]])
+    critical, flips_to = closed_form_flips(head, np.zeros((1, 2)), anchors)
+    assert critical.tolist() == [0]
+    assert flips_to.tolist() == [2]
+    np.testing.assert_array_equal(walks_to(np.zeros((1, 2)), anchors, head, critical, 1e-9), [2])
+
+
+def test_rows_that_never_flip_keep_their_class():
+    head = LinearHead(np.ones((3, 2)), np.array([0.0, 0.5, 0.0]))
+    critical, flips_to = closed_form_flips(head, np.ones((4, 2)), np.zeros((1, 2)))
+    assert np.isinf(critical).all()
+    np.testing.assert_array_equal(flips_to, [1, 1, 1, 1])
+
+
+def test_row_that_cannot_move_keeps_its_class_when_its_logits_are_tied():
+    # Row and only anchor are the same point, where both logits are 1.
+    head = LinearHead(np.eye(2), np.zeros(2))
+    critical, flips_to = closed_form_flips(head, np.ones((1, 2)), np.ones((1, 2)))
+    assert critical.tolist() == [np.inf]
+    assert flips_to.tolist() == [0]
+
+
+def test_flips_are_those_of_one_block_when_the_pool_needs_several(monkeypatch):
     embeddings, labeled, labels, head = random_problem(4, np.float64, rows=100)
     anchors = class_means(labeled, labels)
-    whole = critical_epsilons(embeddings, anchors, head)
-    parts = [critical_epsilons(embeddings[i : i + 7], anchors, head) for i in range(0, 100, 7)]
-    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-12)
+    critical, flips_to = closed_form_flips(head, embeddings, anchors)
+    monkeypatch.setattr(blocks_module, "BLOCK_ROWS", 7)
+    assert len(list(blocks_module.blocks(embeddings))) == 15
+    parts = closed_form_flips(head, embeddings, anchors)
+    np.testing.assert_allclose(parts[0], critical, rtol=1e-12)
+    np.testing.assert_array_equal(parts[1], flips_to)

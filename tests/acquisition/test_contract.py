@@ -1,5 +1,7 @@
 """What every strategy of the registry promises, one test per promise."""
 
+from __future__ import annotations
+
 import copy
 import dataclasses
 
@@ -31,6 +33,7 @@ DETERMINISTIC = {
     "maxherding",
     "uherding",
 }
+MIX = {"auto", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned"}
 EVERY = pytest.mark.parametrize("strategy", strategy_names())
 
 
@@ -38,35 +41,95 @@ def options_for(strategy):
     return {"epochs": 3} if strategy == "gcnal" else {}
 
 
-def run(strategy, pool, budget, *, reserve=0, seed=0):
+def run(strategy, pool, budget, *, supply=None, seed=0):
     generator = np.random.default_rng(seed)
-    return select(strategy, pool, budget, generator, reserve=reserve, options=options_for(strategy))
+    return select(strategy, pool, budget, generator, supply=supply, options=options_for(strategy))
 
 
-def assert_fits(selection, pool, budget, reserve):
-    """Assert sizes, index ranges and disjointness of a selection."""
+def assert_fits(selection, pool, budget, supply=None):
+    """Assert sizes, types and index ranges of a selection, and that no row comes twice."""
     count = len(pool.ids)
-    taken = min(budget, count)
-    spare = min(reserve, count - taken)
-    both = np.concatenate([selection.rows, selection.reserve_rows])
-    assert selection.rows.shape == (taken,)
-    assert selection.reserve_rows.shape == (spare,)
-    assert np.issubdtype(both.dtype, np.integer)
-    assert len(np.unique(both)) == taken + spare
-    assert ((both >= 0) & (both < count)).all()
-    np.testing.assert_array_equal(np.sort(selection.clusters), np.arange(taken))
-    assert selection.reserve_clusters.shape == (spare,)
-    assert ((selection.reserve_clusters >= 0) & (selection.reserve_clusters < taken)).all()
+    batch = min(budget, count)
+    ranked = count if supply is None else min(batch + supply, count)
+    assert selection.batch_size == batch
+    for array in (selection.rows, selection.clusters):
+        assert array.shape == (ranked,)
+        assert array.dtype == np.int64
+    assert len(np.unique(selection.rows)) == ranked
+    assert ((selection.rows >= 0) & (selection.rows < count)).all()
+    np.testing.assert_array_equal(selection.clusters[:batch], np.arange(batch))
+    assert ((selection.clusters >= 0) & (selection.clusters < batch)).all()
+
+
+def assert_equal(first, second):
+    """Assert that two selections are the same."""
+    np.testing.assert_array_equal(first.rows, second.rows)
+    np.testing.assert_array_equal(first.clusters, second.clusters)
+    assert first.statistics == second.statistics
+    assert (first.mixing is None) == (second.mixing is None)
+    if first.mixing is not None:
+        for field in dataclasses.fields(first.mixing):
+            np.testing.assert_array_equal(
+                getattr(first.mixing, field.name), getattr(second.mixing, field.name)
+            )
 
 
 @EVERY
-def test_select_returns_the_asked_sizes_when_the_pool_is_large_enough(strategy, make_pool):
+def test_select_ranks_the_whole_pool_batch_first_when_nothing_else_is_asked(strategy, make_pool):
     pool = make_pool()
-    selection = run(strategy, pool, 12, reserve=20)
-    assert_fits(selection, pool, 12, 20)
+    selection = run(strategy, pool, 12)
+    assert_fits(selection, pool, 12)
     assert selection.statistics["strategy"] == strategy
-    if selection.informativeness is not None:
-        assert selection.informativeness.shape == (len(pool.ids),)
+    np.testing.assert_array_equal(np.sort(selection.rows), np.arange(len(pool.ids)))
+    np.testing.assert_array_equal(selection.rows[:12], run(strategy, pool, 12, supply=0).rows)
+
+
+@EVERY
+@pytest.mark.parametrize("supply", [0, 1, 20, 150, 1000])
+def test_select_gives_the_same_ranking_shorter_when_the_supply_is_limited(
+    strategy, supply, make_pool
+):
+    pool = make_pool()
+    whole, part = run(strategy, pool, 12), run(strategy, pool, 12, supply=supply)
+    assert_fits(part, pool, 12, supply)
+    np.testing.assert_array_equal(part.rows, whole.rows[: len(part.rows)])
+    np.testing.assert_array_equal(part.clusters, whole.clusters[: len(part.rows)])
+
+
+@EVERY
+def test_select_tells_of_mixing_only_where_it_mixes(strategy, make_pool):
+    pool = make_pool()
+    selection = run(strategy, pool, 12, supply=0)
+    assert (selection.mixing is not None) == (strategy in MIX)
+    if strategy in MIX:
+        assert_tells_of_mixing(selection, pool)
+
+
+@pytest.mark.parametrize("strategy", sorted(MIX))
+def test_select_tells_of_mixing_when_the_head_is_a_network(strategy, make_pool):
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
+    pool = make_pool(head=network)
+    assert_tells_of_mixing(run(strategy, pool, 12, supply=0), pool)
+
+
+def assert_tells_of_mixing(selection, pool):
+    """Assert that candidates flip, that rows that never do keep their class, and the counts."""
+    mixing, count = selection.mixing, len(pool.ids)
+    flips = np.isfinite(mixing.critical_epsilons)
+    with torch.no_grad():
+        label = pool.head(torch.tensor(pool.embeddings)).argmax(1).numpy()
+    assert mixing.critical_epsilons.shape == (count,)
+    assert (mixing.critical_epsilons >= 0).all()
+    assert mixing.is_candidate.shape == (count,)
+    assert mixing.is_candidate.dtype == bool
+    assert mixing.flips_to.dtype == np.int64
+    np.testing.assert_array_equal(
+        mixing.is_candidate, mixing.critical_epsilons <= selection.statistics["epsilon"]
+    )
+    assert 0 < mixing.is_candidate.sum() == selection.statistics["n_candidates"]
+    np.testing.assert_array_equal(mixing.flips_to != label, flips)
+    assert set(mixing.flips_to) <= set(range(pool.num_classes))
 
 
 @EVERY
@@ -75,23 +138,19 @@ def test_select_takes_everything_when_the_pool_is_not_larger_than_the_budget(
     strategy, rows, make_pool
 ):
     pool = make_pool(rows=rows)
-    assert_fits(run(strategy, pool, 12, reserve=5), pool, 12, 5)
+    assert_fits(run(strategy, pool, 12), pool, 12)
 
 
 @EVERY
 def test_select_returns_nothing_when_the_pool_is_empty(strategy, make_pool):
     pool = make_pool(rows=0)
-    selection = run(strategy, pool, 5, reserve=5)
-    assert_fits(selection, pool, 5, 5)
+    assert_fits(run(strategy, pool, 5), pool, 5)
 
 
 @EVERY
 def test_select_repeats_itself_when_the_generator_starts_alike(strategy, make_pool):
     pool = make_pool()
-    first, second = (run(strategy, pool, 10, reserve=10, seed=7) for _ in range(2))
-    np.testing.assert_array_equal(first.rows, second.rows)
-    np.testing.assert_array_equal(first.reserve_rows, second.reserve_rows)
-    np.testing.assert_array_equal(first.reserve_clusters, second.reserve_clusters)
+    assert_equal(run(strategy, pool, 10, seed=7), run(strategy, pool, 10, seed=7))
 
 
 @EVERY
@@ -102,7 +161,7 @@ def test_select_gives_the_same_rows_when_two_threads_compute(strategy, make_pool
         answers = []
         for count in (1, 2):
             torch.set_num_threads(count)
-            answers.append(run(strategy, pool, 10, reserve=10).rows)
+            answers.append(run(strategy, pool, 10).rows)
     finally:
         torch.set_num_threads(threads)
     np.testing.assert_array_equal(*answers)
@@ -114,7 +173,7 @@ def test_select_leaves_its_inputs_unchanged(strategy, make_pool):
     before = copy.deepcopy(pool)
     for array in (pool.embeddings, pool.labeled_embeddings, pool.labels, pool.ids):
         array.flags.writeable = False
-    run(strategy, pool, 10, reserve=10)
+    run(strategy, pool, 10)
     for name in ("embeddings", "labeled_embeddings", "labels", "ids"):
         np.testing.assert_array_equal(getattr(pool, name), getattr(before, name))
     np.testing.assert_array_equal(pool.head.weight, before.head.weight)
@@ -123,14 +182,14 @@ def test_select_leaves_its_inputs_unchanged(strategy, make_pool):
 @EVERY
 def test_select_works_when_a_class_has_no_label(strategy, make_pool):
     pool = make_pool(classes=5, labels=[0, 1, 1, 3] * 6)
-    assert_fits(run(strategy, pool, 12, reserve=8), pool, 12, 8)
+    assert_fits(run(strategy, pool, 12), pool, 12)
 
 
 @EVERY
 def test_select_works_when_all_rows_are_the_same(strategy, make_pool):
     pool = make_pool(rows=30)
     pool.embeddings[:] = pool.embeddings[0]
-    assert_fits(run(strategy, pool, 12, reserve=8), pool, 12, 8)
+    assert_fits(run(strategy, pool, 12), pool, 12)
 
 
 @EVERY
@@ -140,7 +199,7 @@ def test_select_works_when_rows_are_zero_and_the_head_is_constant(strategy, make
     pool = dataclasses.replace(
         pool, head=LinearHead(np.ones((4, 8), np.float32), np.zeros(4, np.float32))
     )
-    assert_fits(run(strategy, pool, 12, reserve=8), pool, 12, 8)
+    assert_fits(run(strategy, pool, 12), pool, 12)
 
 
 @EVERY
@@ -148,7 +207,7 @@ def test_select_works_when_the_head_is_a_network(strategy, make_pool):
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
     pool = make_pool(head=network)
-    assert_fits(run(strategy, pool, 12, reserve=8), pool, 12, 8)
+    assert_fits(run(strategy, pool, 12), pool, 12)
 
 
 @EVERY
@@ -158,14 +217,14 @@ def test_select_works_when_embeddings_are_a_half_precision_file(strategy, make_p
     file[:] = pool.embeddings
     file.flush()
     file = np.memmap(tmp_path / "pool", dtype=np.float16, mode="r", shape=pool.embeddings.shape)
-    assert_fits(run(strategy, dataclasses.replace(pool, embeddings=file), 12), pool, 12, 0)
+    assert_fits(run(strategy, dataclasses.replace(pool, embeddings=file), 12), pool, 12)
 
 
 @EVERY
 def test_select_needs_a_head_only_where_it_says_so(strategy, make_pool):
     pool = make_pool(head=None)
     if strategy in NEED_NO_HEAD:
-        assert_fits(run(strategy, pool, 12), pool, 12, 0)
+        assert_fits(run(strategy, pool, 12), pool, 12)
     else:
         with pytest.raises(AcquisitionError, match="needs a trained head"):
             run(strategy, pool, 12)
@@ -178,7 +237,7 @@ def test_select_needs_labels_only_where_it_says_so(strategy, make_pool):
         with pytest.raises(AcquisitionError, match="label"):
             run(strategy, pool, 12)
     else:
-        assert_fits(run(strategy, pool, 12), pool, 12, 0)
+        assert_fits(run(strategy, pool, 12), pool, 12)
 
 
 @pytest.mark.parametrize("strategy", sorted(DETERMINISTIC))
@@ -187,7 +246,7 @@ def test_select_ranks_by_task_id_when_rows_come_in_another_order(strategy, make_
     pool.embeddings[5:10] = pool.embeddings[0]
     order = np.random.default_rng(1).permutation(40)
     shuffled = dataclasses.replace(pool, embeddings=pool.embeddings[order], ids=pool.ids[order])
-    first, second = run(strategy, pool, 15).rows, run(strategy, shuffled, 15).rows
+    first, second = (run(strategy, p, 15, supply=0).rows for p in (pool, shuffled))
     np.testing.assert_array_equal(pool.ids[first], shuffled.ids[second])
 
 
@@ -240,9 +299,10 @@ def test_select_names_the_budget_when_it_is_no_positive_integer(budget, make_poo
         select("random", make_pool(), budget, np.random.default_rng(0))
 
 
-def test_select_names_the_reserve_when_it_is_negative(make_pool):
-    with pytest.raises(AcquisitionError, match=r"reserve must be .* at least 0; found -1"):
-        select("random", make_pool(), 5, np.random.default_rng(0), reserve=-1)
+@pytest.mark.parametrize("supply", [-1, 2.5, True, "5"])
+def test_select_names_the_supply_when_it_is_no_integer_of_at_least_zero(supply, make_pool):
+    with pytest.raises(AcquisitionError, match="supply must be an integer of at least 0; found"):
+        select("random", make_pool(), 5, np.random.default_rng(0), supply=supply)
 
 
 def test_select_lists_the_strategies_when_the_name_is_unknown(make_pool):

@@ -1,5 +1,7 @@
 """The shared engines against their plain loops."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

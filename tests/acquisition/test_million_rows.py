@@ -3,14 +3,18 @@
 What is traced is what numpy allocates; torch holds one block at a time.
 """
 
+from __future__ import annotations
+
 import tracemalloc
 
 import numpy as np
+import pytest
 
 from backend.acquisition import LinearHead, Pool, select
 
 
-def test_alfa_mix_holds_far_less_than_the_pool_when_embeddings_are_a_file(tmp_path):
+@pytest.mark.parametrize("supply", [0, None])
+def test_alfa_mix_holds_far_less_than_the_pool_when_embeddings_are_a_file(supply, tmp_path):
     rows, dim, classes = 60_000, 128, 5
     shape = (rows, dim)
     rng = np.random.default_rng(0)
@@ -29,10 +33,17 @@ def test_alfa_mix_holds_far_less_than_the_pool_when_embeddings_are_a_file(tmp_pa
     )
     tracemalloc.start()
     try:
-        selection = select("alfa-mix", pool, 20, np.random.default_rng(0), options={"epsilon": 0.1})
+        selection = select(
+            "alfa-mix",
+            pool,
+            20,
+            np.random.default_rng(0),
+            supply=supply,
+            options={"epsilon": 0.1},
+        )
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert selection.statistics["n_candidates"] < rows / 40
-    assert (selection.rows % 50 == 0).all()
+    assert (selection.rows[:20] % 50 == 0).all()
     assert peak < pool.embeddings.nbytes / 4

@@ -1,5 +1,7 @@
 """Standardized embeddings: mean 0, spread 1, the same logits."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

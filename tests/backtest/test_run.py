@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from backend.acquisition.rule import Rule
@@ -11,7 +9,6 @@ from backend.backtest.images import kept_images
 from backend.backtest.labels import read_labels
 from backend.backtest.run import rule_of
 from backend.errors import ImageError
-from backend.settings import Settings
 from tests.backtest.conftest import (
     PROJECT_ID,
     Fetcher,
@@ -45,8 +42,8 @@ def test_kept_images_ask_again_for_an_image_that_could_not_be_had() -> None:
     assert len(fetcher.fetched) == 2
 
 
-def test_rule_is_the_settings_but_random_has_no_cold_start() -> None:
-    settings = Settings(model_dir=Path("unused"), cold_start="typiclust", epsilon=0.3)
+def test_rule_is_the_projects_with_another_strategy_but_random_has_no_cold_start() -> None:
+    own = Rule("auto", "typiclust", 0.3)
 
-    assert rule_of("margin", settings) == Rule("margin", "typiclust", 0.3)
-    assert rule_of("random", settings) == Rule("random", "random", 0.3)
+    assert rule_of("margin", own) == Rule("margin", "typiclust", 0.3)
+    assert rule_of("random", own) == Rule("random", "random", 0.3)

@@ -1,5 +1,7 @@
 """Data of the learning curves: what is left out is counted, what cannot be used is refused."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from PIL import Image

@@ -1,5 +1,7 @@
 """The networks that are trained from labels alone."""
 
+from __future__ import annotations
+
 from functools import partial
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The page: says what the rows carry, of whatever was run, and nothing of what was not."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

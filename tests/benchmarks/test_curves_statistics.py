@@ -1,5 +1,7 @@
 """Tables, penalty matrix and verdicts, against scipy and by hand."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from scipy import stats

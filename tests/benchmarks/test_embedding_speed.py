@@ -1,5 +1,7 @@
 """The speed measurement embeds every image in both ways."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from backend.vision import BackboneSpec, VisionConfig, VisionSession

@@ -1,5 +1,7 @@
 """The command: runs what is missing, goes on, refuses nonsense by name."""
 
+from __future__ import annotations
+
 import signal
 import subprocess
 import sys

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from backend.vision.trainable import Blueprint, build_vit
-from benchmarks.pretraining import main, trained, untrained
+from backend.vision.trainable import Architecture, build_vit
+from benchmarks.pretraining import linear_accuracy, main, read_shipped, trained, untrained
 from tests.vision.tiny import TINY_ARGUMENTS, TINY_MODEL, TINY_PX, new_tiny_vit, save_with_card
 
 
@@ -59,9 +59,26 @@ def test_main_names_the_file_when_it_is_missing(
 
 def test_trained_has_the_files_weights_and_untrained_others(weights: Path) -> None:
     pixels = torch.rand(2, 3, TINY_PX, TINY_PX)
-    expected = new_tiny_vit()
+    expected, shipped = new_tiny_vit(), read_shipped(weights)
 
-    assert torch.allclose(trained(weights)(pixels), expected(pixels), atol=1e-5)
-    random = build_vit(Blueprint(TINY_MODEL, {**TINY_ARGUMENTS, "img_size": TINY_PX})).eval()
-    assert untrained(weights)(pixels).shape == random(pixels).shape
-    assert not torch.allclose(untrained(weights)(pixels), expected(pixels), atol=1e-1)
+    assert torch.allclose(trained(shipped)(pixels), expected(pixels), atol=1e-5)
+    random = build_vit(Architecture(TINY_MODEL, {**TINY_ARGUMENTS, "img_size": TINY_PX})).eval()
+    assert untrained(shipped)(pixels).shape == random(pixels).shape
+    assert not torch.allclose(untrained(shipped)(pixels), expected(pixels), atol=1e-1)
+
+
+def test_main_asks_for_a_card_when_the_file_has_none(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = tmp_path / "plain.pth"
+    torch.save(new_tiny_vit().state_dict(), plain)
+
+    assert main(["--data", str(data), "--weights", str(plain)]) == 1
+
+    assert "carries no card" in capsys.readouterr().err
+
+
+def test_linear_accuracy_is_one_when_a_line_separates_the_classes() -> None:
+    rows = np.array([[0.0, 5.0], [0.1, -5.0], [1.0, 5.0], [0.9, -5.0]])
+
+    assert linear_accuracy(rows, np.array([0, 0, 1, 1]), rows, np.array([0, 0, 1, 1])) == 1.0

@@ -20,6 +20,8 @@ from backend.demo import command
 from backend.harness.child import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+# More than two people label while a busy machine takes its time for a round.
+IMAGES_A_CLASS = 100
 SETTINGS = {
     "ALFAMIX_BACKBONE": "bundled",
     "ALFAMIX_FINETUNE": "head",
@@ -30,11 +32,11 @@ SETTINGS = {
 
 
 def write_shades(root: Path) -> Path:
-    """Two classes that any network tells apart: twenty dark and twenty bright noisy images each."""
+    """Two classes that any network tells apart: many dark and many bright noisy images."""
     rng = np.random.default_rng(0)
     for name, level in (("dark", 40), ("bright", 200)):
         (root / name).mkdir(parents=True)
-        for number in range(20):
+        for number in range(IMAGES_A_CLASS):
             pixels = rng.integers(level, level + 16, (32, 32), dtype=np.uint8)
             Image.fromarray(pixels).save(root / name / f"{number}.png")
     return root
@@ -102,11 +104,53 @@ def test_demo_goes_on_where_it_was_when_interrupted(tmp_path, demo_command):
     assert demo.returncode == 0
     assert processes_on(tmp_path) == []
 
-    assert "Importing 32 images" in "".join(first)
+    assert "Importing 160 images" in "".join(first)
+    assert "nothing is trained yet; maxherding chose what comes first" in "".join(first)
     assert rounds_printed("".join(first)) == [(0, 0)]
     assert "Importing" not in second
-    assert rounds_printed(second) == [(1, 6), (2, 12)]
-    assert "100.0% right on 8 held-out images" in second
+    assert_rounds_follow(rounds_printed(second), first_round=1)
+    assert "100.0% right on 40 held-out images" in second
+
+
+def assert_rounds_follow(rounds: list[tuple[int, int]], first_round: int) -> None:
+    """Two rounds or more, each later than the last and with more labels."""
+    numbers, labels = zip(*rounds, strict=True)
+    assert len(rounds) >= 2
+    assert numbers[0] >= first_round
+    assert labels[0] >= 6
+    assert sorted(set(numbers)) == list(numbers)
+    assert sorted(set(labels)) == list(labels)
+
+
+@pytest.mark.label_studio
+@pytest.mark.parametrize(("more", "status"), [([], 0), (["--exit", "--annotate", "1"], 1)])
+def test_status_tells_whether_the_demo_was_done_when_it_is_interrupted(demo_command, more, status):
+    with running_demo([*demo_command, *more]) as demo:
+        for line in demo.stdout:
+            if "Label Studio starts" in line:
+                break
+        demo.send_signal(signal.SIGTERM)
+
+    assert demo.returncode == status
+
+
+def test_status_is_1_when_there_is_no_label_studio(tmp_path, capsys, monkeypatch):
+    # The test process keeps its own handlers.
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    root = write_shades(tmp_path / "shades")
+    folders = ["--folder", str(tmp_path / "demo"), "--dataset", str(root)]
+
+    status = command.main([*folders, "--label-studio-venv", str(tmp_path / "nowhere")])
+
+    assert status == 1
+    assert "no Label Studio at" in capsys.readouterr().err
+
+
+def test_status_is_2_when_an_option_is_unknown(capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--unknown"])
+
+    assert ended.value.code == 2
 
 
 def test_help_needs_no_torch():

@@ -12,10 +12,13 @@ import httpx
 import pytest
 from PIL import Image
 
-from backend.demo import project
-from backend.harness.annotate import Annotator, annotator_account, label_together
+from backend.harness import project
+from backend.harness.annotate import Annotator
 from backend.harness.api import Api
+from backend.harness.crew import Crew
 from backend.harness.dataset import Dataset, read_dataset
+from backend.harness.people import annotator_account
+from backend.harness.person import Habits
 
 
 class EmptyBackend(BaseHTTPRequestHandler):
@@ -150,27 +153,29 @@ def test_project_is_missing_when_somebody_deleted_it(label_studio, images):
 
 
 @pytest.mark.label_studio
-def test_annotators_label_each_task_once_and_truly(label_studio, images, project_id):
-    def true_class(url):
-        return images.pool[project.image_path(images, url)]
-
+def test_people_label_each_task_once_and_truly(label_studio, images, project_id):
     accounts = [annotator_account(label_studio.api, 100 + n, "a long password") for n in range(2)]
     again = annotator_account(label_studio.api, 100, "a long password")
     assert again == accounts[0] != accounts[1]
     apis = [Api(label_studio.url, account.token) for account in accounts]
-    annotators = [Annotator(api, project_id, true_class) for api in apis]
+    annotators = [
+        Annotator(api, project_id, lambda data: project.true_class(images, data)) for api in apis
+    ]
+    crew = Crew(annotators, Habits(pause_s=0.0), random.Random(0))
 
-    first = label_together(annotators, 4)
-    rest = label_together(annotators, 100)
+    crew.start(labels=len(images.pool))
+    crew.wait(timeout_s=300)
 
-    assert len(first) == 4
-    assert len(rest) == len(images.pool) - 4
-    assert len({*first, *rest}) == len(images.pool)
-    for task_id in first + rest:
-        task = label_studio.api.call("GET", f"/api/tasks/{task_id}/")
+    tasks = [
+        label_studio.api.call("GET", f"/api/tasks/{event.task_id}/")
+        for event in crew.events
+        if event.action == "submit"
+    ]
+    assert len({task["id"] for task in tasks}) == len(images.pool)
+    for task in tasks:
         (annotation,) = task["annotations"]
-        assert annotation["result"][0]["value"]["choices"] == [true_class(task["data"]["image"])]
-    assert annotators[0].next_task() is None
+        true = images.pool[project.image_path(images, task["data"]["image"])]
+        assert annotation["result"][0]["value"]["choices"] == [true]
 
 
 @pytest.mark.label_studio

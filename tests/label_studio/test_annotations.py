@@ -1,5 +1,7 @@
 """Label Studio's task JSON as a round sees it."""
 
+from __future__ import annotations
+
 from backend.label_studio.annotations import agreed_label, choice_result, read_task
 from backend.label_studio.label_config import ImageChoices
 

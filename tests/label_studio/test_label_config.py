@@ -1,5 +1,7 @@
 """Which label configs are supported, and what the others are told."""
 
+from __future__ import annotations
+
 import pytest
 
 from backend.errors import LabelConfigError

@@ -7,15 +7,13 @@ import colorsys
 import io
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import timm
@@ -24,17 +22,21 @@ from PIL import Image
 from safetensors.torch import save_file
 from werkzeug.serving import make_server
 
+from backend.harness.annotate import Annotator
 from backend.harness.api import Api
-from backend.harness.child import Child, clean_environment, free_port
+from backend.harness.backend_process import Backend, backend_environment
+from backend.harness.child import clean_environment, free_port
+from backend.harness.project import connect_backend
 from backend.label_studio.access import Access
-from backend.loop.reconcile import Office, reconcile
+from backend.loop.background import Background
+from backend.loop.context import ProjectContext, WorkerContext
+from backend.loop.reconcile import reconcile
 from backend.process.startup import open_journal, open_session
 from backend.settings import Settings
 from backend.web.app import create_app
 from backend.web.predictor import Predictor
 from backend.web.status import status
 
-ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("blue", "green", "red")
 HUES = {"red": 0.0, "green": 1 / 3, "blue": 2 / 3}
 LABEL_CONFIG = """<View>
@@ -44,6 +46,15 @@ LABEL_CONFIG = """<View>
   </Choices>
 </View>"""
 WAIT_S = 120.0
+# Of a backend in processes of its own.
+SETTINGS = {
+    "ALFAMIX_POLL_S": "1",
+    "ALFAMIX_THREADS": "1",
+    "ALFAMIX_FEATURE_BLOCKS": "2",
+    "ALFAMIX_FINETUNE": "blocks:1",
+    "ALFAMIX_BUDGET": "6",
+    "ALFAMIX_DEVICE": "cpu",
+}
 
 
 def wait_for(what: str, found: Callable[[], Any], timeout_s: float = WAIT_S) -> Any:
@@ -92,79 +103,6 @@ def colored_tasks(count: int, seed: int = 0) -> list[dict[str, str]]:
     return [{"image": colored_image(color, generator), "truth": color} for color in colors]
 
 
-class Backend:
-    """One running `python -m backend serve` and its folder."""
-
-    def __init__(self, label_studio: Any, folder: Path, env: Mapping[str, str]) -> None:
-        self.label_studio = label_studio
-        self.folder = folder
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.env = {
-            **clean_environment(os.environ),
-            "LABEL_STUDIO_URL": label_studio.url,
-            "LABEL_STUDIO_API_KEY": label_studio.token,
-            "MODEL_DIR": str(folder / "data"),
-            "HOST": "127.0.0.1",
-            "PORT": str(self.port),
-            "ALFAMIX_POLL_S": "1",
-            "ALFAMIX_THREADS": "1",
-            "ALFAMIX_FEATURE_BLOCKS": "2",
-            "ALFAMIX_FINETUNE": "blocks:1",
-            "ALFAMIX_BUDGET": "6",
-            "ALFAMIX_DEVICE": "cpu",
-            **env,
-        }
-        self._child: Child | None = None
-
-    def start(self, command: str = "serve", healthy: bool = True) -> Backend:
-        log = self.folder / "backend.log"
-        arguments = [sys.executable, "-m", "backend", command]
-        self._child = Child.start("backend", arguments, self.env, log, cwd=ROOT)
-        if healthy:
-            self._child.wait_until_healthy(self.url, WAIT_S)
-        return self
-
-    def stop(self) -> None:
-        if self._child is not None:
-            self._child.stop()
-            self._child = None
-
-    @property
-    def running(self) -> bool:
-        return self._child is not None and self._child.running
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "backend.log").read_text()
-
-    def status(self, project_id: int) -> dict[str, Any]:
-        projects = httpx.get(f"{self.url}/status", timeout=30).json()["projects"]
-        return next((p for p in projects if p["project_id"] == project_id), {})
-
-    def connect(self, project_id: int) -> None:
-        """What the Model page does with the pasted URL."""
-        row = {"project": project_id, "url": self.url, "title": "ALFA-Mix"}
-        self.label_studio.api.call("POST", "/api/ml", json=row)
-
-    def wait_for_round(self, project_id: int, number: int) -> dict[str, Any]:
-        """The status once the queue follows round `number` or a later one."""
-
-        def published() -> dict[str, Any] | None:
-            status = self.status(project_id)
-            last = status.get("last_round")
-            return status if last and last["number"] >= number else None
-
-        return wait_for(f"round {number}; log:\n{self.log[-3000:]}", published)
-
-    def wait_for_phase(self, project_id: int, phase: str) -> dict[str, Any]:
-        def reached() -> dict[str, Any] | None:
-            status = self.status(project_id)
-            return status if status.get("phase") == phase else None
-
-        return wait_for(f"phase {phase}", reached)
-
-
 class InlineBackend:
     """A backend in this process: the web app in a thread, the worker's work when a test asks."""
 
@@ -173,7 +111,7 @@ class InlineBackend:
         self.settings = settings
         self.journal = open_journal(settings)
         self.session = open_session(settings)
-        self.office = Office(settings, self.journal, self.session, _access(settings))
+        self.worker = WorkerContext(settings, self.journal, self.session, _access(settings))
         predictor = Predictor(settings, self.journal, lambda: self.session)
         app = create_app(settings, self.journal, predictor)
         self._server = make_server("127.0.0.1", 0, app, threaded=True)
@@ -185,20 +123,37 @@ class InlineBackend:
         self._server.shutdown()
         self._thread.join()
 
-    def office_with(self, **settings: Any) -> Office:
+    def worker_with(self, **settings: Any) -> WorkerContext:
         """The same backend with other settings."""
         changed = replace(self.settings, **settings)
-        return replace(self.office, settings=changed, access=_access(changed))
+        session = open_session(changed) if "finetune" in settings else self.session
+        return WorkerContext(changed, self.journal, session, _access(changed))
 
     def connect(self, project_id: int) -> str:
         """Paste the URL; the project's key."""
-        row = {"project": project_id, "url": self.url, "title": "ALFA-Mix"}
-        self.label_studio.api.call("POST", "/api/ml", json=row)
+        connect_backend(self.label_studio.api, project_id, self.url)
+        return self.key(project_id)
+
+    def key(self, project_id: int) -> str:
+        """The connected project as Label Studio names it to a backend."""
         return self.journal.key_of(str(project_id))
 
-    def reconcile(self, project_id: int, office: Office | None = None) -> dict[str, Any]:
-        """Do the worker's work on one project; its status after."""
-        reconcile(office or self.office, self.journal.key_of(str(project_id)))
+    def reconcile(self, project_id: int, worker: WorkerContext | None = None) -> dict[str, Any]:
+        """Do the worker's work on one project until nothing is left to do; its status after."""
+        worker, key = worker or self.worker, self.key(project_id)
+        background = Background(lambda: False)
+        while True:
+            more = reconcile(worker, key)
+            state = self.journal.project(key)
+            if state.connected:
+                more |= background.advance(ProjectContext.of(worker, state))
+            if not more:
+                return self.status(project_id)
+
+    def keep_queue(self, project_id: int, worker: WorkerContext | None = None) -> dict[str, Any]:
+        """Do what the worker does for the queue, while what is behind it takes long; the status."""
+        while reconcile(worker or self.worker, self.key(project_id)):
+            pass
         return self.status(project_id)
 
     def status(self, project_id: int) -> dict[str, Any]:
@@ -222,46 +177,15 @@ def inline(
         model_dir=tmp_path_factory.mktemp("model-dir"),
         backbone_weights=tiny_weights,
         feature_blocks=2,
-        finetune="blocks:1",
+        finetune="head",
         budget=6,
+        lookahead=1.0,
         device="cpu",
+        poll_s=0.0,
     )
     backend = InlineBackend(label_studio, settings)
     yield backend
     backend.close()
-
-
-@dataclass
-class Annotator:
-    """Somebody who presses Label All Tasks: the same calls as the page's."""
-
-    api: Api
-    project_id: int
-
-    def open_next(self) -> dict[str, Any] | None:
-        reply = self.api.session.get(f"/api/projects/{self.project_id}/next")
-        return None if reply.status_code == 404 else reply.json()
-
-    def submit(self, task: Mapping[str, Any], class_name: str | None = None) -> int:
-        body = {"result": choice(class_name or task["data"]["truth"])}
-        return self.api.call("POST", f"/api/tasks/{task['id']}/annotations/", json=body)["id"]
-
-    def skip(self, task: Mapping[str, Any]) -> None:
-        body = {"result": [], "was_cancelled": True}
-        self.api.call("POST", f"/api/tasks/{task['id']}/annotations/", json=body)
-
-    def label_next(self) -> int | None:
-        task = self.open_next()
-        if task is None:
-            return None
-        self.submit(task)
-        return task["id"]
-
-
-def choice(class_name: str) -> list[dict[str, Any]]:
-    """An annotation's result."""
-    value = {"choices": [class_name]}
-    return [{"from_name": "label", "to_name": "image", "type": "choices", "value": value}]
 
 
 @pytest.fixture
@@ -271,10 +195,12 @@ def backend(label_studio: Any, tmp_path: Path, tiny_weights: Path) -> Iterator[C
 
     def make(start: bool = True, **settings: str) -> Backend:
         folder = tmp_path / f"backend{len(made)}"
-        folder.mkdir()
-        env = {"ALFAMIX_BACKBONE_WEIGHTS": str(tiny_weights)}
-        env |= {f"ALFAMIX_{name}": value for name, value in settings.items()}
-        made.append(Backend(label_studio, folder, env))
+        chosen = {f"ALFAMIX_{name}": value for name, value in settings.items()}
+        environ = clean_environment(os.environ) | SETTINGS | chosen
+        environ.setdefault("ALFAMIX_BACKBONE_WEIGHTS", str(tiny_weights))
+        server = label_studio.server
+        env = backend_environment(environ, folder / "data", server, free_port())
+        made.append(Backend(label_studio.api, env, folder / "backend.log"))
         return made[-1].start() if start else made[-1]
 
     yield make
@@ -282,10 +208,15 @@ def backend(label_studio: Any, tmp_path: Path, tiny_weights: Path) -> Iterator[C
         one.stop()
 
 
+def true_color(data: Mapping[str, Any]) -> str:
+    """The class of a task of `colored_tasks`."""
+    return data["truth"]
+
+
 @pytest.fixture
 def annotator(label_studio: Any) -> Callable[[int], Annotator]:
     """The admin as an annotator of a project."""
-    return lambda project_id: Annotator(label_studio.api, project_id)
+    return lambda project_id: Annotator(label_studio.api, project_id, true_color)
 
 
 @pytest.fixture
@@ -296,7 +227,7 @@ def new_annotator(label_studio: Any) -> Iterator[Callable[[int], Annotator]]:
     def make(project_id: int) -> Annotator:
         _email, _password, token = label_studio.create_user()
         apis.append(Api(label_studio.url, token))
-        return Annotator(apis[-1], project_id)
+        return Annotator(apis[-1], project_id, true_color)
 
     yield make
     for api in apis:
@@ -310,6 +241,20 @@ def colored_project(label_studio: Any) -> Callable[..., tuple[int, list[int]]]:
     def make(count: int = 30, seed: int = 0, **fields: Any) -> tuple[int, list[int]]:
         project_id = label_studio.create_project(LABEL_CONFIG, **fields)
         return project_id, label_studio.import_tasks(project_id, colored_tasks(count, seed))
+
+    return make
+
+
+@pytest.fixture
+def connected_project(
+    inline: InlineBackend, colored_project: Callable[..., tuple[int, list[int]]]
+) -> Callable[..., tuple[int, list[int]]]:
+    """Makes projects of colored images with the backend's URL pasted: project id and task ids."""
+
+    def make(count: int = 30, seed: int = 0, **fields: Any) -> tuple[int, list[int]]:
+        project_id, task_ids = colored_project(count, seed, **fields)
+        inline.connect(project_id)
+        return project_id, task_ids
 
     return make
 

@@ -9,12 +9,10 @@ import zlib
 import httpx
 import pytest
 
-from backend.errors import SettingsError
+from backend.harness.annotate import choice
 from backend.harness.child import free_port
-from backend.loop.reconcile import check_strategy
 from backend.loop.worker import Worker
-from backend.settings import Settings
-from tests.loop.conftest import LABEL_CONFIG, choice, colored_tasks
+from tests.loop.conftest import LABEL_CONFIG, colored_tasks
 
 pytestmark = pytest.mark.label_studio
 IMAGE = '<Image name="image" value="$image"/>'
@@ -25,9 +23,15 @@ CHOICES = (
 
 def work_on(inline, project_id, **settings):
     """The worker's attempt at one project; its status after."""
-    office = inline.office_with(**settings) if settings else inline.office
+    worker = Worker(inline.worker_with(**settings) if settings else inline.worker)
     key = inline.journal.key_of(str(project_id))
-    Worker(office).work_on(inline.journal.project(key))
+
+    def more():
+        state = inline.journal.project(key)
+        return worker.work_on(state) | worker.compute_for(state)
+
+    while more():
+        pass
     return inline.status(project_id)
 
 
@@ -180,17 +184,10 @@ def test_other_projects_go_on_when_one_has_an_error(label_studio, inline, colore
     set_config(label_studio, broken, f"<View>{IMAGE}</View>")
     project_id, _ = colored_project(6)
     inline.connect(project_id)
-    worker = Worker(inline.office)
-    for state in inline.journal.projects():
-        if state.project_id in (broken, project_id):
-            worker.work_on(state)
+    for each in (broken, project_id):
+        work_on(inline, each)
     assert inline.status(broken)["last_error"] is not None
     assert inline.status(project_id)["round"] == 0
-
-
-def test_check_strategy_names_the_strategies_when_the_configured_one_is_unknown():
-    with pytest.raises(SettingsError, match=r"'magic'.*alfa-mix"):
-        check_strategy(Settings(strategy="magic"))
 
 
 @pytest.mark.parametrize(

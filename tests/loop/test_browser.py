@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from backend.harness.annotate import choice
 from tests.loop.conftest import (
     CLASSES,
     LABEL_CONFIG,
-    choice,
     colored_tasks,
     predictions_of,
     project_of,

@@ -1,96 +1,152 @@
-"""When a new round is due."""
+"""When a new round is due, and when a new network is."""
+
+from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
 
-from backend.label_studio.annotations import TaskState
-from backend.loop import due as decide
-from model_store.journal import Journal, ProjectState, QueuedTask, RoundState
+from backend.loop import due
+from backend.loop.due import Standing
+from tests.states import CLASSES, round_state, tuning_state
 
-CLASSES = ["cat", "dog"]
-
-
-@pytest.fixture
-def project(tmp_path) -> ProjectState:
-    journal = Journal.in_folder(tmp_path, clock=lambda: 1000.0)
-    journal.note_changed("1.5")
-    journal.update_project("1.5", batch_progress_at=1000.0, counters="9/0/0/0")
-    return journal.project("1.5")
-
-
-@pytest.fixture
-def published() -> RoundState:
-    return RoundState(
-        "1.5", 0, "done", "auto", {}, CLASSES, 0, 9, "v", None, None, {}, {}, 0.0, 1.0
-    )
-
-
-def queued(rank, *, reserve=False):
-    return QueuedTask(rank, 100 + rank, rank, rank / 10, reserve, None, None)
+# 40 tasks labeled, 60 wait, all 100 embedded; the round chose from the 60 with those labels.
+STANDING = Standing(
+    labeled=40,
+    pool=60,
+    unreadable=0,
+    embedded=100,
+    tuning=0,
+    waiting=20,
+    is_whole=True,
+    classes=CLASSES,
+    budget=10,
+    lookahead=0.9,
+    training_requested=False,
+)
+PUBLISHED = round_state(3, n_labeled=40, n_pool=60, n_embedded=100)
 
 
-def state_of(task_id, *, done=False, skipped=False):
-    return TaskState(task_id, "/a", None, None, done, skipped)
-
-
-def due(project, published, progress, now=1000.0, classes=CLASSES):
-    return decide.due_reason(project, published, progress, classes, now=now, idle_s=60.0)
-
-
-def test_batch_progress_counts_labeled_skipped_and_deleted_as_done():
-    queue = [queued(0), queued(1), queued(2), queued(3), queued(4, reserve=True)]
-    states = {
-        100: state_of(100, done=True),
-        101: state_of(101, skipped=True),
-        103: state_of(103),
-        104: state_of(104, done=True),
-    }
-    assert decide.batch_progress(queue, states) == decide.BatchProgress(3, 4, 1)
-
-
-def test_due_reason_is_none_while_the_batch_is_being_labeled(project, published):
-    assert due(project, published, decide.BatchProgress(3, 4, 0)) is None
-
-
-def test_due_reason_is_batch_done_when_nothing_is_left(project, published):
-    assert due(project, published, decide.BatchProgress(4, 4, 0)) == decide.BATCH_DONE
-
-
-def test_due_reason_is_none_when_a_task_is_left_open_for_a_short_time(project, published):
-    assert due(project, published, decide.BatchProgress(3, 4, 2), now=1059.0) is None
-
-
-def test_due_reason_is_left_behind_when_others_moved_on_long_ago(project, published):
-    progress = decide.BatchProgress(3, 4, 2)
-    assert due(project, published, progress, now=1061.0) == decide.LEFT_BEHIND
-
-
-def test_due_reason_is_none_when_nobody_works(project, published):
-    # Nobody was given the reserve: nobody waits for the last tasks.
-    assert due(project, published, decide.BatchProgress(3, 4, 0), now=9999.0) is None
-
-
-def test_due_reason_is_training_when_it_was_requested(project, published):
-    asked = replace(project, training_requested=True)
-    assert due(asked, published, decide.BatchProgress(0, 4, 0)) == decide.START_TRAINING
-
-
-def test_due_reason_is_classes_when_the_config_has_another_one(project, published):
-    progress = decide.BatchProgress(0, 4, 0)
-    reason = due(project, published, progress, classes=["cat", "dog", "bird"])
-    assert reason == decide.CLASSES_CHANGED
+def reason(published=PUBLISHED, **changes):
+    return due.round_due(replace(STANDING, **changes), published)
 
 
 @pytest.mark.parametrize(
-    ("counters", "retry_at", "reason"),
+    ("embedded", "is_whole", "expected"),
     [
-        ("9/0/0/0", None, None),
-        ("10/0/0/0", None, decide.POOL_CHANGED),
-        ("9/0/0/0", 1001.0, None),
-        ("9/0/0/0", 999.0, "unreadable images are tried again"),
+        (0, False, None),
+        (255, False, None),
+        (256, False, due.FIRST_ROUND),
+        (5, True, due.FIRST_ROUND),  # all there is
+        (0, True, due.FIRST_ROUND),  # an empty project has its round, and waits
     ],
 )
-def test_reopened_reason_follows_counters_and_retries(project, counters, retry_at, reason):
-    found = decide.reopened_reason(project, counters, retry_unreadable_at=retry_at, now=1000.0)
-    assert found == reason
+def test_first_round_is_due_when_enough_is_embedded(embedded, is_whole, expected):
+    assert reason(None, embedded=embedded, is_whole=is_whole) == expected
+
+
+def test_first_round_waits_for_two_batches_when_the_budget_is_large():
+    assert reason(None, embedded=999, is_whole=False, budget=500) is None
+    assert reason(None, embedded=1000, is_whole=False, budget=500) == due.FIRST_ROUND
+
+
+@pytest.mark.parametrize(
+    ("new", "lookahead", "expected"),
+    [
+        (0, 0.9, None),
+        (8, 0.9, None),
+        (9, 0.9, due.LABELS),
+        (9, 1.0, None),
+        (10, 1.0, due.LABELS),
+        (1, 0.01, due.LABELS),
+        (0, 0.01, None),
+    ],
+)
+def test_round_is_due_by_labels_wherever_they_were_given(new, lookahead, expected):
+    changes = {"labeled": 40 + new, "pool": 60 - new, "lookahead": lookahead}
+    assert reason(**changes) == expected
+
+
+def test_round_is_not_due_when_labels_were_deleted():
+    assert reason(labeled=20, pool=80) is None
+
+
+def test_round_is_due_when_training_was_requested():
+    assert reason(training_requested=True) == due.START_TRAINING
+
+
+def test_round_is_due_when_the_classes_changed():
+    assert reason(classes=["cat", "dog", "bird"]) == due.CLASSES_CHANGED
+
+
+def test_round_is_due_when_a_fine_tuned_network_is_ready():
+    assert reason(tuning=1) == due.NETWORK_READY
+
+
+@pytest.mark.parametrize(
+    ("new", "is_whole", "expected"),
+    [
+        (99, False, None),
+        (100, False, due.POOL_GREW),  # twice as many
+        (9, True, None),
+        (10, True, due.POOL_GREW),  # all there are: a batch of them, and a tenth more
+    ],
+)
+def test_round_is_due_when_there_are_many_more_images_to_choose_from(new, is_whole, expected):
+    assert reason(pool=60 + new, embedded=100 + new, is_whole=is_whole) == expected
+
+
+def test_round_waits_for_labels_when_few_of_many_images_are_new():
+    large = replace(PUBLISHED, n_pool=9960, n_embedded=10_000)
+    assert reason(large, pool=9970, embedded=10_010) is None
+    assert reason(large, pool=10_960, embedded=11_000) == due.POOL_GREW
+
+
+@pytest.mark.parametrize(("waiting", "expected"), [(10, None), (9, due.POOL_GREW)])
+def test_round_is_due_when_the_queue_runs_short_and_there_is_a_new_image(waiting, expected):
+    assert reason(pool=61, embedded=101, waiting=waiting) == expected
+
+
+def test_round_is_due_when_one_task_comes_to_an_empty_pool():
+    empty = replace(PUBLISHED, n_labeled=100, n_pool=0)
+    assert reason(empty, labeled=100, pool=1, embedded=101, waiting=0) == due.POOL_GREW
+
+
+@pytest.mark.parametrize("unreadable", [0, 2])
+def test_last_round_is_due_once_when_nothing_is_left_to_label(unreadable):
+    last = {"labeled": 45, "pool": unreadable, "unreadable": unreadable}
+    assert reason(**last) == due.POOL_DONE
+    done = replace(PUBLISHED, n_labeled=45, n_pool=0)
+    assert reason(done, **last) is None
+
+
+def test_last_round_waits_when_images_are_still_to_be_embedded():
+    assert reason(labeled=45, pool=0, is_whole=False) is None
+
+
+def tuning(newest, published=PUBLISHED, *, has_two_classes=True, **changes):
+    standing = replace(STANDING, **changes)
+    return due.tuning_due(standing, newest, published, has_two_classes=has_two_classes)
+
+
+def test_tuning_is_due_when_there_was_none():
+    assert tuning(None)
+    assert not tuning(None, has_two_classes=False)
+
+
+@pytest.mark.parametrize(("n_labeled", "expected"), [(40, False), (32, False), (31, True)])
+def test_tuning_is_due_by_labels(n_labeled, expected):
+    assert tuning(tuning_state(n_labeled=n_labeled)) is expected
+
+
+def test_tuning_is_due_when_the_classes_changed():
+    assert tuning(tuning_state(n_labeled=40), classes=["cat", "bird"])
+
+
+def test_tuning_is_due_once_when_training_was_requested():
+    asked = replace(PUBLISHED, statistics={"reason": due.START_TRAINING})
+    before = tuning_state(n_labeled=39, statistics={"round": 2})
+    assert tuning(before, asked)
+    assert not tuning(before, PUBLISHED)
+    assert not tuning(replace(before, statistics={"round": 3}), asked)
+    assert not tuning(replace(before, n_labeled=40), asked)

@@ -45,7 +45,7 @@ def test_no_task_is_served_twice_when_three_annotators_work_at_once(
 ):
     project_id, _ = colored_project(30)
     inline.connect(project_id)
-    status = inline.reconcile(project_id, inline.office_with(budget=9))
+    status = inline.reconcile(project_id, inline.worker_with(budget=9))
     people = [new_annotator(project_id) for _ in range(3)]
     served = []
     for _ in range(3):
@@ -56,21 +56,18 @@ def test_no_task_is_served_twice_when_three_annotators_work_at_once(
     assert served == status["batch"]
 
 
-def test_batch_is_finished_without_it_when_a_task_was_left_open(
-    inline, colored_project, new_annotator
+def test_round_is_due_by_labels_when_somebody_walked_off_with_a_task(
+    inline, connected_project, new_annotator
 ):
-    project_id, _ = colored_project(30)
-    inline.connect(project_id)
+    project_id, _ = connected_project(30)
     status = inline.reconcile(project_id)
-    left, worker = new_annotator(project_id), new_annotator(project_id)
-    opened = left.open_next()
-    for _ in range(7):
-        worker.label_next()
-    assert inline.reconcile(project_id)["round"] == 0
-    idle_minutes = 1e-9
-    after = inline.reconcile(project_id, inline.office_with(idle_minutes=idle_minutes))
+    walked_off, worker = new_annotator(project_id), new_annotator(project_id)
+    opened = walked_off.open_next()
+    served = [worker.label_next() for _ in range(6)]
     assert opened["id"] == status["batch"][0]
+    assert served[:5] == status["batch"][1:]
+    after = inline.reconcile(project_id)
     assert after["round"] == 1
-    assert (
-        after["last_round"]["statistics"]["reason"] == "the last tasks of the batch were left open"
-    )
+    assert after["last_round"]["statistics"]["reason"] == "there are new labels"
+    # The one task comes back to whoever holds it, whatever version it is of.
+    assert walked_off.open_next()["id"] == opened["id"]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from backend.loop import reconcile as projects
-from backend.loop import steps as rounds
-from backend.loop.snapshot import load_snapshot
-from model_store.project_folder import ProjectFolder, host_folder
-from tests.loop.conftest import LABEL_CONFIG, choice, colored_tasks, predictions_of, project_of
+from backend.harness.annotate import choice
+from backend.loop import opening, steps
+from tests.loop.conftest import LABEL_CONFIG, colored_tasks, predictions_of, project_of
 
 pytestmark = pytest.mark.label_studio
 
@@ -20,17 +17,13 @@ def label_batch(inline, annotator, project_id):
     return [person.label_next() for _ in inline.status(project_id)["batch"]]
 
 
-def snapshot_of(inline, project_id, number):
-    key = inline.journal.key_of(str(project_id))
-    folder = host_folder(inline.settings.model_dir, inline.settings.label_studio_url) / key
-    return load_snapshot(ProjectFolder(folder).tasks_file(number))
-
-
-def labels_of(inline, project_id, number):
-    """Task id to class index of a round's training labels."""
-    snapshot = snapshot_of(inline, project_id, number)
-    rows = np.flatnonzero(snapshot.labeled)
-    return dict(zip(snapshot.task_ids[rows].tolist(), snapshot.labels[rows].tolist(), strict=True))
+def labels_of(inline, project_id):
+    """Task id to class of what the last round trained on."""
+    columns = inline.journal.tasks.columns(inline.key(project_id))
+    pairs = zip(columns["task_id"].tolist(), columns["class_name"], strict=True)
+    labels = {task_id: name for task_id, name in pairs if name is not None}
+    assert len(labels) == inline.status(project_id)["last_round"]["labels"]
+    return labels
 
 
 def assert_published_once(label_studio, project_id, status):
@@ -43,20 +36,21 @@ def assert_published_once(label_studio, project_id, status):
 
 
 def test_reconcile_changes_nothing_when_all_is_as_it_should_be(
-    label_studio, inline, colored_project
+    label_studio, inline, connected_project
 ):
-    project_id, _ = colored_project(15)
-    inline.connect(project_id)
+    project_id, _ = connected_project(15)
     first = inline.reconcile(project_id)
     again = inline.reconcile(project_id)
     assert (again["round"], again["batch"]) == (first["round"], first["batch"])
     assert_published_once(label_studio, project_id, again)
 
 
-def test_project_needs_no_work_when_it_was_reconciled_and_nothing_happened(inline, colored_project):
+def test_project_needs_no_work_when_it_was_reconciled_and_nothing_happened(
+    inline, connected_project
+):
     # Asking Label Studio for the project's backends makes it call /setup.
-    project_id, _ = colored_project(15)
-    key = inline.connect(project_id)
+    project_id, _ = connected_project(15)
+    key = inline.key(project_id)
     inline.reconcile(project_id)
     inline.reconcile(project_id)
     changed = inline.journal.project(key).changed
@@ -66,11 +60,11 @@ def test_project_needs_no_work_when_it_was_reconciled_and_nothing_happened(inlin
 
 
 def test_project_is_noted_as_changed_when_an_annotation_is_submitted(
-    inline, colored_project, annotator
+    inline, connected_project, annotator
 ):
     # By the webhook that was put right, which names the project in a header only.
-    project_id, _ = colored_project(6)
-    key = inline.connect(project_id)
+    project_id, _ = connected_project(6)
+    key = inline.key(project_id)
     inline.reconcile(project_id)
     inline.reconcile(project_id)
     before = inline.journal.project(key)
@@ -79,12 +73,10 @@ def test_project_is_noted_as_changed_when_an_annotation_is_submitted(
     assert inline.journal.project(key).changed == before.changed + 1
 
 
-@pytest.mark.parametrize("step", ["save_snapshot", "_next_number"])
 def test_new_tasks_are_not_forgotten_when_killed_before_their_round_is_open(
-    label_studio, inline, colored_project, annotator, monkeypatch, step
+    label_studio, inline, connected_project, annotator, monkeypatch
 ):
-    project_id, _ = colored_project(6)
-    inline.connect(project_id)
+    project_id, _ = connected_project(6)
     inline.reconcile(project_id)
     label_batch(inline, annotator, project_id)
     assert inline.reconcile(project_id)["phase"] == "pool-empty"
@@ -94,14 +86,13 @@ def test_new_tasks_are_not_forgotten_when_killed_before_their_round_is_open(
         raise Killed
 
     with monkeypatch.context() as killing, pytest.raises(Killed):
-        killing.setattr(projects, step, kill)
+        killing.setattr(opening, "_next_number", kill)
         inline.reconcile(project_id)
     assert sorted(inline.reconcile(project_id)["batch"]) == added
 
 
-def test_queue_is_served_in_rank_order_round_after_round(inline, colored_project, annotator):
-    project_id, _ = colored_project(24)
-    inline.connect(project_id)
+def test_queue_is_served_in_rank_order_round_after_round(inline, connected_project, annotator):
+    project_id, _ = connected_project(24)
     for number in range(3):
         status = inline.reconcile(project_id)
         assert status["round"] == number
@@ -109,10 +100,9 @@ def test_queue_is_served_in_rank_order_round_after_round(inline, colored_project
 
 
 def test_reserve_is_served_when_the_batch_is_done_and_no_round_follows_yet(
-    inline, colored_project, annotator
+    inline, connected_project, annotator
 ):
-    project_id, _ = colored_project(24)
-    inline.connect(project_id)
+    project_id, _ = connected_project(24)
     status = inline.reconcile(project_id)
     label_batch(inline, annotator, project_id)
     person = annotator(project_id)
@@ -120,27 +110,26 @@ def test_reserve_is_served_when_the_batch_is_done_and_no_round_follows_yet(
     assert sorted(served) == sorted(status["reserve"])
 
 
-def test_batch_is_done_when_its_last_task_is_skipped(inline, colored_project, annotator):
-    project_id, _ = colored_project(24)
-    inline.connect(project_id)
+def test_skipped_tasks_are_no_labels_and_come_no_more(inline, connected_project, annotator):
+    project_id, _ = connected_project(24)
     status = inline.reconcile(project_id)
     person = annotator(project_id)
-    for _ in range(5):
-        person.label_next()
     skipped = person.open_next()
     person.skip(skipped)
+    served = [person.label_next() for _ in range(5)]
+    assert served == status["batch"][1:]
+    assert inline.reconcile(project_id)["round"] == 0
+    served.append(person.label_next())
     after = inline.reconcile(project_id)
-    assert after["round"] == 1
-    assert skipped["id"] == status["batch"][5]
+    assert (after["round"], after["last_round"]["labels"]) == (1, 6)
     assert skipped["id"] not in after["batch"] + after["reserve"]
-    assert labels_of(inline, project_id, 1).keys() == set(status["batch"][:5])
+    assert labels_of(inline, project_id).keys() == set(served)
 
 
 def test_round_trains_on_the_new_label_when_an_annotation_was_updated(
-    label_studio, inline, colored_project, annotator
+    label_studio, inline, connected_project, annotator
 ):
-    project_id, _ = colored_project(24)
-    inline.connect(project_id)
+    project_id, _ = connected_project(24)
     inline.reconcile(project_id)
     person = annotator(project_id)
     task = person.open_next()
@@ -150,14 +139,13 @@ def test_round_trains_on_the_new_label_when_an_annotation_was_updated(
     for _ in range(5):
         person.label_next()
     inline.reconcile(project_id)
-    assert labels_of(inline, project_id, 1)[task["id"]] == 1
+    assert labels_of(inline, project_id)[task["id"]] == "green"
 
 
 def test_task_returns_to_the_pool_when_its_annotation_is_deleted(
-    label_studio, inline, colored_project, annotator
+    label_studio, inline, connected_project, annotator
 ):
-    project_id, _ = colored_project(24)
-    inline.connect(project_id)
+    project_id, _ = connected_project(24)
     status = inline.reconcile(project_id)
     person = annotator(project_id)
     task = person.open_next()
@@ -181,40 +169,41 @@ def test_round_0_knows_the_labels_when_tasks_were_imported_with_annotations(labe
 
 
 def test_new_tasks_are_selectable_when_they_come_midway(
-    label_studio, inline, colored_project, annotator
+    label_studio, inline, connected_project, annotator
 ):
-    project_id, _ = colored_project(12)
-    inline.connect(project_id)
+    project_id, _ = connected_project(12)
     before = inline.reconcile(project_id)
-    added = label_studio.import_tasks(project_id, colored_tasks(9, seed=7))
+    few = label_studio.import_tasks(project_id, colored_tasks(5, seed=7))
     assert inline.reconcile(project_id)["batch"] == before["batch"]
-    label_batch(inline, annotator, project_id)
+    many = label_studio.import_tasks(project_id, colored_tasks(4, seed=8))
     after = inline.reconcile(project_id)
-    assert after["last_round"]["pool"] == 12 - 6 + 9
-    assert set(after["batch"]) & set(added)
+    assert after["last_round"]["statistics"]["reason"] == "there are new images to choose from"
+    assert after["last_round"]["pool"] == 12 + 9
+    assert set(after["batch"]) & {*few, *many}
+    assert label_batch(inline, annotator, project_id) == after["batch"]
 
 
 def test_batch_goes_on_without_them_when_tasks_are_deleted_midway(
-    label_studio, inline, colored_project, annotator
+    label_studio, inline, connected_project, annotator
 ):
-    project_id, _ = colored_project(24)
-    inline.connect(project_id)
+    project_id, _ = connected_project(24)
     status = inline.reconcile(project_id)
     for task_id in status["batch"][:2]:
         label_studio.api.call("DELETE", f"/api/tasks/{task_id}/")
     person = annotator(project_id)
     assert [person.label_next() for _ in range(4)] == status["batch"][2:]
+    assert inline.reconcile(project_id)["round"] == 0
+    assert {person.label_next() for _ in range(2)} <= set(status["reserve"])
     after = inline.reconcile(project_id)
     assert after["round"] == 1
     assert after["last_error"] is None
 
 
 def test_two_projects_have_queues_of_their_own_when_they_share_a_backend(
-    label_studio, inline, colored_project, annotator
+    label_studio, inline, connected_project, annotator
 ):
-    (first, _), (second, _) = colored_project(18, seed=1), colored_project(18, seed=2)
+    (first, _), (second, _) = connected_project(18, seed=1), connected_project(18, seed=2)
     for project_id in (first, second):
-        inline.connect(project_id)
         inline.reconcile(project_id)
     served = label_batch(inline, annotator, first)
     inline.reconcile(first)
@@ -226,9 +215,8 @@ def test_two_projects_have_queues_of_their_own_when_they_share_a_backend(
     assert not set(served) & set(inline.status(second)["batch"])
 
 
-def test_round_is_started_when_training_is_requested(label_studio, inline, colored_project):
-    project_id, _ = colored_project(18)
-    inline.connect(project_id)
+def test_round_is_started_when_training_is_requested(label_studio, inline, connected_project):
+    project_id, _ = connected_project(18)
     inline.reconcile(project_id)
     backend_id = label_studio.api.call("GET", "/api/ml", params={"project": project_id})[0]["id"]
     label_studio.api.call("POST", f"/api/ml/{backend_id}/train", json={})
@@ -237,30 +225,27 @@ def test_round_is_started_when_training_is_requested(label_studio, inline, color
 
 @pytest.mark.parametrize("strategy", ["alfa-mix", "margin", "core-set"])
 def test_round_0_covers_the_pool_when_the_strategy_needs_labels(
-    inline, colored_project, annotator, strategy
+    inline, connected_project, annotator, strategy
 ):
-    project_id, _ = colored_project(18)
-    inline.connect(project_id)
-    office = inline.office_with(strategy=strategy, cold_start="kmeans-centers")
-    first = inline.reconcile(project_id, office)
+    project_id, _ = connected_project(18)
+    worker = inline.worker_with(strategy=strategy, cold_start="kmeans-centers")
+    first = inline.reconcile(project_id, worker)
     assert first["last_round"]["statistics"]["strategy"] == "kmeans-centers"
     label_batch(inline, annotator, project_id)
-    second = inline.reconcile(project_id, office)
+    second = inline.reconcile(project_id, worker)
     assert second["last_error"] is None
     assert second["last_round"]["statistics"]["strategy"] == strategy
 
 
-def test_batch_is_the_pool_when_the_budget_is_larger(inline, colored_project):
-    project_id, task_ids = colored_project(5)
-    inline.connect(project_id)
+def test_batch_is_the_pool_when_the_budget_is_larger(inline, connected_project):
+    project_id, task_ids = connected_project(5)
     status = inline.reconcile(project_id)
     assert sorted(status["batch"]) == task_ids
     assert status["reserve"] == []
 
 
-def test_pool_empty_ends_when_new_tasks_come(label_studio, inline, colored_project, annotator):
-    project_id, _ = colored_project(6)
-    inline.connect(project_id)
+def test_pool_empty_ends_when_new_tasks_come(label_studio, inline, connected_project, annotator):
+    project_id, _ = connected_project(6)
     inline.reconcile(project_id)
     label_batch(inline, annotator, project_id)
     empty = inline.reconcile(project_id)
@@ -279,9 +264,8 @@ def test_version_numbers_go_on_when_the_model_dir_was_lost(label_studio, inline,
     assert inline.reconcile(project_id)["round"] == 5
 
 
-def test_project_is_given_back_when_the_backend_is_removed(label_studio, inline, colored_project):
-    project_id, _ = colored_project(12)
-    inline.connect(project_id)
+def test_project_is_given_back_when_the_backend_is_removed(label_studio, inline, connected_project):
+    project_id, _ = connected_project(12)
     inline.reconcile(project_id)
     backend_id = label_studio.api.call("GET", "/api/ml", params={"project": project_id})[0]["id"]
     label_studio.api.call("DELETE", f"/api/ml/{backend_id}")
@@ -293,25 +277,23 @@ def test_project_is_given_back_when_the_backend_is_removed(label_studio, inline,
 
 
 def test_project_is_given_back_when_another_backend_replaces_this_one(
-    label_studio, inline, colored_project
+    label_studio, inline, connected_project
 ):
-    project_id, _ = colored_project(6)
-    inline.connect(project_id)
+    project_id, _ = connected_project(6)
     inline.reconcile(project_id)
     api = label_studio.api
     backend_id = api.call("GET", "/api/ml", params={"project": project_id})[0]["id"]
     other = inline.url.replace("127.0.0.1", "localhost")
     api.call("PATCH", f"/api/ml/{backend_id}", json={"url": other, "project": project_id})
-    key = inline.journal.key_of(str(project_id))
+    key = inline.key(project_id)
     inline.journal.update_project(key, backend_url=inline.url)
     assert inline.reconcile(project_id)["phase"] == "disconnected"
 
 
 def test_batch_is_published_again_when_somebody_deleted_its_predictions(
-    label_studio, inline, colored_project, annotator
+    label_studio, inline, connected_project, annotator
 ):
-    project_id, _ = colored_project(12)
-    inline.connect(project_id)
+    project_id, _ = connected_project(12)
     status = inline.reconcile(project_id)
     body = {"selectedItems": {"all": True, "excluded": []}}
     path = f"/api/dm/actions?id=delete_tasks_predictions&project={project_id}"
@@ -323,9 +305,8 @@ def test_batch_is_published_again_when_somebody_deleted_its_predictions(
 
 
 @pytest.mark.parametrize("damage", ["missing", "moved", "inactive", "heavy"])
-def test_webhook_is_put_right_when_it_is_wrong(label_studio, inline, colored_project, damage):
-    project_id, _ = colored_project(6)
-    inline.connect(project_id)
+def test_webhook_is_put_right_when_it_is_wrong(label_studio, inline, connected_project, damage):
+    project_id, _ = connected_project(6)
     inline.reconcile(project_id)
     api = label_studio.api
     hook = api.call("GET", "/api/webhooks/", params={"project": project_id})[0]
@@ -343,42 +324,41 @@ def test_webhook_is_put_right_when_it_is_wrong(label_studio, inline, colored_pro
     (found,) = api.call("GET", "/api/webhooks/", params={"project": project_id})
     assert (found["url"], found["is_active"]) == (f"{inline.url}/webhook", True)
     assert found["send_payload"] is False
-    assert found["headers"]["X-Alfa-Mix-Project"] == inline.journal.key_of(str(project_id))
+    assert found["headers"]["X-Alfa-Mix-Project"] == inline.key(project_id)
 
 
 class Killed(BaseException):
     """Stands for a SIGKILL: nothing after it runs, not even handlers of Exception."""
 
 
-@pytest.mark.parametrize("phase", ["train", "embed", "select", "publish", "flip"])
+@pytest.mark.parametrize("phase", ["select", "publish", "flip"])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_batch_is_published_once_when_the_worker_is_killed_in_a_step(
-    label_studio, inline, colored_project, annotator, monkeypatch, phase, moment
+    label_studio, inline, connected_project, annotator, monkeypatch, phase, moment
 ):
     """Killed before the step began, or after its work but before the journal knew."""
-    project_id, _ = colored_project(18)
-    inline.connect(project_id)
+    project_id, _ = connected_project(18)
     inline.reconcile(project_id)
     label_batch(inline, annotator, project_id)
-    step = rounds.STEPS[phase]
+    step = steps.STEPS[phase]
 
-    def killed(bench, state):
+    def killed(context, state):
         if moment == "after":
-            update_round = bench.journal.update_round
-            monkeypatch.setattr(bench.journal, "update_round", lambda *_, **__: kill())
+            update_round = context.journal.update_round
+            monkeypatch.setattr(context.journal, "update_round", lambda *_, **__: kill())
             try:
-                step(bench, state)
+                step(context, state)
             finally:
-                monkeypatch.setattr(bench.journal, "update_round", update_round)
+                monkeypatch.setattr(context.journal, "update_round", update_round)
         kill()
 
     def kill():
         raise Killed
 
-    monkeypatch.setitem(rounds.STEPS, phase, killed)
+    monkeypatch.setitem(steps.STEPS, phase, killed)
     with pytest.raises(Killed):
         inline.reconcile(project_id)
-    monkeypatch.setitem(rounds.STEPS, phase, step)
+    monkeypatch.setitem(steps.STEPS, phase, step)
     status = inline.reconcile(project_id)
     assert status["round"] == 1
     assert_published_once(label_studio, project_id, status)
@@ -386,10 +366,9 @@ def test_batch_is_published_once_when_the_worker_is_killed_in_a_step(
 
 
 def test_batch_is_published_once_when_killed_between_prediction_and_journal(
-    label_studio, inline, colored_project, monkeypatch
+    label_studio, inline, connected_project, monkeypatch
 ):
-    project_id, _ = colored_project(18)
-    inline.connect(project_id)
+    project_id, _ = connected_project(18)
     note = inline.journal.note_prediction
     calls = []
 

@@ -1,5 +1,7 @@
 """Checkpoints come back as they were saved, or with a sentence."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from backend.errors import StoreError
-from model_store.checkpoints import load_checkpoint, read_card, save_checkpoint
+from model_store.checkpoints import load_checkpoint, save_checkpoint
 
 TENSORS = {
     "head.weight": torch.arange(6, dtype=torch.float32).view(2, 3),
@@ -21,7 +23,7 @@ def test_load_checkpoint_returns_what_was_saved(tmp_path: Path) -> None:
     path = save_checkpoint(tmp_path / "checkpoints", "round-7", TENSORS, CARD)
     assert path == tmp_path / "checkpoints" / "round-7.safetensors"
     checkpoint = load_checkpoint(path)
-    assert checkpoint.card == read_card(path) == CARD
+    assert checkpoint.card == CARD
     assert checkpoint.tensors.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
         assert checkpoint.tensors[name].dtype == tensor.dtype
@@ -37,21 +39,19 @@ def test_save_checkpoint_replaces_and_leaves_nothing_else(tmp_path: Path) -> Non
     save_checkpoint(tmp_path, "r", TENSORS, CARD)
     path = save_checkpoint(tmp_path, "r", {}, {"seed": 4})
     assert list(tmp_path.iterdir()) == [path]
-    assert read_card(path) == {"seed": 4}
+    assert load_checkpoint(path).card == {"seed": 4}
 
 
-@pytest.mark.parametrize("read", [load_checkpoint, read_card])
-def test_reading_raises_when_the_file_is_cut_short(read: object, tmp_path: Path) -> None:
+def test_load_checkpoint_raises_when_the_file_is_cut_short(tmp_path: Path) -> None:
     path = save_checkpoint(tmp_path, "r", TENSORS, CARD)
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(StoreError, match=r"r\.safetensors"):
-        read(path)
+        load_checkpoint(path)
 
 
-@pytest.mark.parametrize("read", [load_checkpoint, read_card])
-def test_reading_raises_when_the_file_is_missing(read: object, tmp_path: Path) -> None:
+def test_load_checkpoint_raises_when_the_file_is_missing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"gone\.safetensors"):
-        read(tmp_path / "gone.safetensors")
+        load_checkpoint(tmp_path / "gone.safetensors")
 
 
 def test_load_checkpoint_raises_when_there_is_no_card(tmp_path: Path) -> None:

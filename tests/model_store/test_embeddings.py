@@ -1,5 +1,7 @@
 """The embedding store: what goes in comes out, in any order, whatever happened to the files."""
 
+from __future__ import annotations
+
 import logging
 from pathlib import Path
 

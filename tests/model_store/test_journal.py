@@ -5,21 +5,13 @@ import threading
 import pytest
 
 from backend.errors import StoreError
-from model_store.journal import Journal, QueuedTask, RoundState, UnreadableTask
-
-KEY = "12.1700000000"
+from model_store.journal import Journal, QueueProgress, UnreadableTask
+from tests.states import KEY, mirrored_task, queued_task, round_state
 
 
 @pytest.fixture
 def journal(tmp_path) -> Journal:
     return Journal.in_folder(tmp_path, clock=lambda: 50.0)
-
-
-def new_round(number: int, phase: str = "train") -> RoundState:
-    return RoundState(
-        *(KEY, number, phase, "auto", {"seed": "0"}, ["cat", "dog"], 4, 9, f"v{number}"),
-        *(None, None, {}, {}, 50.0, None),
-    )
 
 
 def test_journal_is_found_again_when_it_is_opened_anew(tmp_path):
@@ -79,9 +71,8 @@ def test_note_setup_is_a_change_when_the_project_was_disconnected(journal):
 def test_open_round_answers_the_requests_for_training_that_came_before_it_looked(journal):
     journal.note_changed(KEY, training_requested=True)
     looked_at = journal.project(KEY).changed
-    journal.open_round(new_round(0), counters="9/0", looked_at=looked_at)
+    journal.open_round(round_state(0), looked_at=looked_at)
     assert not journal.project(KEY).training_requested
-    assert journal.project(KEY).counters == "9/0"
 
 
 def test_open_round_leaves_a_request_for_training_that_came_after_it_looked(journal):
@@ -89,7 +80,7 @@ def test_open_round_leaves_a_request_for_training_that_came_after_it_looked(jour
     looked_at = journal.project(KEY).changed
     journal.note_changed(KEY, training_requested=True)
     journal.note_changed(KEY)
-    journal.open_round(new_round(0), looked_at=looked_at)
+    journal.open_round(round_state(0), looked_at=looked_at)
     assert journal.project(KEY).training_requested
 
 
@@ -103,29 +94,75 @@ def test_key_of_is_the_newest_project_when_an_id_was_used_twice(journal):
 
 def test_published_round_is_the_last_done_one_while_another_is_open(journal):
     journal.note_changed(KEY)
-    first = new_round(0)
+    first = round_state(0, "flip")
     journal.open_round(first)
     journal.update_round(first, phase="done")
-    journal.open_round(new_round(1, "embed"))
+    journal.open_round(round_state(1, "select"))
     assert journal.published_round(KEY).number == 0
-    assert (journal.latest_round(KEY).number, journal.latest_round(KEY).phase) == (1, "embed")
+    assert (journal.latest_round(KEY).number, journal.latest_round(KEY).phase) == (1, "select")
     assert journal.latest_round(KEY).settings == {"seed": "0"}
 
 
-def test_queue_is_replaced_and_ordered_by_rank(journal):
-    state = new_round(0)
+@pytest.fixture
+def queue(journal):
+    """A round whose batch of 3 and one task of its supply were noted; two hold a prediction."""
+    state = round_state()
     journal.open_round(state)
-    journal.set_queue(state, [QueuedTask(0, 9, 0, 0.0, False, None, None)])
-    tasks = [
-        QueuedTask(1, 5, 1, 0.5, True, "cat", 0.75),
-        QueuedTask(0, 8, 0, 0.0, False, "dog", 0.5),
-    ]
-    journal.set_queue(state, tasks)
-    journal.note_prediction(state, 5, 77)
-    assert [(task.task_id, task.prediction_id) for task in journal.queue(state)] == [
-        (8, None),
-        (5, 77),
-    ]
+    journal.tasks.put(KEY, [mirrored_task(100 + rank) for rank in range(4)])
+    journal.add_to_queue(state, [queued_task(1), queued_task(0), queued_task(2)])
+    journal.add_to_queue(state, [queued_task(3, is_reserve=True, class_name="cat")])
+    journal.note_prediction(state, 100, 70)
+    journal.note_prediction(state, 103, 73)
+    return state
+
+
+def test_queue_is_in_rank_order(journal, queue):
+    found = [(task.task_id, task.prediction_id) for task in journal.queue(queue)]
+    assert found == [(100, 70), (101, None), (102, None), (103, 73)]
+    assert journal.next_rank(queue) == 4
+
+
+def test_next_rank_is_the_first_when_nothing_was_published(journal):
+    assert journal.next_rank(round_state(5)) == 0
+
+
+def test_awaiting_is_what_holds_no_prediction(journal, queue):
+    assert [task.task_id for task in journal.awaiting(queue)] == [101, 102]
+
+
+def test_queue_progress_counts_labeled_skipped_and_deleted_tasks_as_done(journal, queue):
+    assert journal.queue_progress(queue) == QueueProgress(4, batch=3, batch_done=0, waiting=2)
+    journal.tasks.put(KEY, [mirrored_task(100, class_name="cat")])
+    journal.tasks.put(KEY, [mirrored_task(101, is_skipped=True)])
+    journal.tasks.remove(KEY, [102])
+    assert journal.queue_progress(queue) == QueueProgress(4, batch=3, batch_done=3, waiting=1)
+    assert [task.task_id for task in journal.waiting_tasks(queue)] == [103]
+
+
+def test_note_gone_forgets_a_task_that_label_studio_no_longer_has(journal, queue):
+    journal.note_gone(queue, 101)
+    assert [task.task_id for task in journal.queue(queue)] == [100, 102, 103]
+    assert journal.tasks.ids(KEY) == [100, 102, 103]
+
+
+def test_forget_predictions_makes_tasks_await_publication_again(journal, queue):
+    journal.forget_predictions(queue, [103])
+    assert [task.task_id for task in journal.awaiting(queue)] == [101, 102, 103]
+
+
+def test_forget_queues_before_leaves_the_rounds_own(journal, queue):
+    later = round_state(1)
+    journal.add_to_queue(later, [queued_task(0, 200)])
+    journal.forget_queues_before(later)
+    assert (journal.queue(queue), [task.task_id for task in journal.queue(later)]) == ([], [200])
+
+
+def test_recent_round_s_are_the_last_finished_rounds(journal):
+    for number in range(5):
+        state = round_state(number, started_at=10.0, finished_at=10.0 + number)
+        journal.open_round(state)
+    journal.open_round(round_state(5, "select"))
+    assert journal.recent_round_s(KEY) == [4.0, 3.0, 2.0]
 
 
 def test_phase_start_is_kept_while_the_phase_is_the_same(tmp_path):
@@ -140,10 +177,21 @@ def test_phase_start_is_kept_while_the_phase_is_the_same(tmp_path):
     assert journal.project(KEY).phase_started_at == 20.0
 
 
-def test_unreadable_tasks_are_replaced(journal):
-    journal.set_unreadable(KEY, [UnreadableTask(1, "/a", "gone", 1.0)])
-    journal.set_unreadable(KEY, [UnreadableTask(2, "/b", "text", 2.0)])
+def test_unreadable_tasks_are_noted_with_their_last_reason_until_they_can_be_read(journal):
+    journal.note_unreadable(KEY, [UnreadableTask(1, "/a", "gone", 1.0)])
+    journal.note_unreadable(
+        KEY, [UnreadableTask(2, "/b", "text", 2.0), UnreadableTask(1, "/a", "late", 3.0)]
+    )
+    found = [(task.task_id, task.reason) for task in journal.unreadable(KEY)]
+    assert found == [(1, "late"), (2, "text")]
+    journal.note_readable(KEY, [1])
     assert [task.task_id for task in journal.unreadable(KEY)] == [2]
+
+
+def test_unreadable_in_pool_leaves_out_tasks_that_somebody_labeled(journal):
+    journal.tasks.put(KEY, [mirrored_task(1), mirrored_task(2, class_name="cat")])
+    journal.note_unreadable(KEY, [UnreadableTask(n, "/a", "gone", 1.0) for n in (1, 2, 3)])
+    assert journal.unreadable_in_pool(KEY) == 1
 
 
 def test_journal_names_folder_and_reason_when_the_folder_is_a_file(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from backend.errors import PretrainingError
+from backend.errors import PretrainingError, StoreError
 from backend.pretraining.checkpoint import Progress, RunState, load, save
 
 STATE = RunState("settings and images", Progress(1, 12, 6), {"student": {"w": torch.ones(2)}})
@@ -40,3 +40,19 @@ def test_load_raises_when_the_file_is_cut(tmp_path: Path, length: int) -> None:
 
     with pytest.raises(PretrainingError, match=r"run\.pt"):
         load(path, STATE.identity)
+
+
+def test_save_raises_and_keeps_the_old_checkpoint_when_the_new_one_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "run.pt", STATE)
+
+    def fail(content: object, file: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(StoreError, match="No space left"):
+        save(tmp_path / "run.pt", STATE)
+
+    assert load(tmp_path / "run.pt", STATE.identity).progress == STATE.progress
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]

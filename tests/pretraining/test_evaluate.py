@@ -7,7 +7,6 @@ import torch
 from backend.pretraining.evaluate import (
     features,
     knn_accuracy,
-    linear_accuracy,
     normalized,
     resized,
 )
@@ -30,12 +29,6 @@ def test_knn_accuracy_asks_all_references_when_they_are_few() -> None:
     references, labels = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), np.array([4, 4, 7])
 
     assert knn_accuracy(references, labels, references, labels) == pytest.approx(2 / 3)
-
-
-def test_linear_accuracy_is_one_when_a_line_separates_the_classes() -> None:
-    rows = np.array([[0.0, 5.0], [0.1, -5.0], [1.0, 5.0], [0.9, -5.0]])
-
-    assert linear_accuracy(rows, np.array([0, 0, 1, 1]), rows, np.array([0, 0, 1, 1])) == 1.0
 
 
 def test_features_are_the_backbones_of_normalized_images_at_the_asked_size() -> None:

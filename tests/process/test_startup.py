@@ -7,7 +7,8 @@ import stat
 import pytest
 
 from backend.errors import StoreError
-from backend.process.startup import lock_worker, open_journal
+from backend.process.startup import open_journal
+from backend.process.worker_lock import lock_worker
 from backend.settings import Settings
 
 

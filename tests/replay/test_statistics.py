@@ -52,13 +52,15 @@ def test_interval_raises_when_there_is_one_sample() -> None:
         ([0.5, 0.7, 0.9], 0.6, 15),  # half of the way from 10 to 20
         ([0.5, 0.7, 0.9], 0.75, 25),  # a quarter of the way from 20 to 40
         ([0.5, 0.7, 0.9], 0.4, 10),  # from the start
-        ([0.5, 0.7, 0.9], 0.91, None),  # never
         ([0.5, 0.8, 0.6], 0.65, 15),  # where it is reached first, though it falls again
     ],
 )
 def test_labels_needed_is_where_the_line_reaches_the_target(
-    accuracy: list[float], target: float, wanted: float | None
+    accuracy: list[float], target: float, wanted: float
 ) -> None:
-    found = labels_needed(COUNTS, np.array(accuracy), target)
+    assert labels_needed(COUNTS, np.array(accuracy), target) == pytest.approx(wanted)
 
-    assert found == (None if wanted is None else pytest.approx(wanted))
+
+def test_labels_needed_raises_when_the_target_is_never_reached() -> None:
+    with pytest.raises(ValueError, match=r"highest accuracy is 0\.9; needed is 0\.91 or more"):
+        labels_needed(COUNTS, np.array([0.5, 0.7, 0.9]), 0.91)

@@ -1,5 +1,7 @@
 """The tiny ViT of `tiny.py` as fixtures."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from backend.errors import ImageError
 from backend.vision.decoding import MAX_PIXELS, decode_image
@@ -96,6 +96,31 @@ def test_decode_image_takes_it_for_upright_when_exif_is_damaged() -> None:
     damaged = b"Exif\0\0" + b"garbage, not a TIFF header"
     image = decode_image(encoded(Image.new("RGB", (40, 20), RED), "JPEG", exif=damaged))
     assert image.size == (40, 20)
+
+
+def test_decode_image_is_upright_when_exif_cannot_be_written_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.new("RGB", (40, 20)), "JPEG", exif=exif)
+
+    def fail(exif: Image.Exif, offset: int = 8) -> bytes:
+        raise ValueError("a tag of a kind that Pillow cannot write")
+
+    monkeypatch.setattr(Image.Exif, "tobytes", fail)
+    assert decode_image(data).size == (20, 40)
+
+
+def test_decode_image_raises_when_there_is_no_memory_to_turn_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(image: Image.Image, in_place: bool) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ImageOps, "exif_transpose", fail)
+    with pytest.raises(ImageError, match="damaged or incomplete PNG"):
+        decode_image(encoded(corners()))
 
 
 def test_decode_image_follows_the_palette_when_mode_is_p() -> None:

@@ -1,5 +1,7 @@
 """Devices by name, and bfloat16 only where the processor multiplies it."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 

@@ -1,5 +1,7 @@
 """The head as arrays."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 

@@ -1,5 +1,7 @@
 """Loading a backbone: from a card, from plain state dicts, and every way it can fail."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 
@@ -10,7 +12,6 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from backend.errors import SettingsError, WeightsError
-from backend.vision import network
 from backend.vision.network import Backbone, BackboneSpec, load_backbone
 from tests.vision.tiny import (
     TINY_ARGUMENTS,
@@ -212,7 +213,7 @@ def test_load_backbone_names_both_remedies_when_hub_is_out_of_reach(
             raise FileNotFoundError("cannot find the requested files in the local cache")
         return create_model(name, **arguments)
 
-    monkeypatch.setattr(network.timm, "create_model", without_hub)
+    monkeypatch.setattr(timm, "create_model", without_hub)
     with pytest.raises(WeightsError) as caught:
         load(None, "vit_small_patch16_224.dino")
     for remedy in ("ALFAMIX_BACKBONE_WEIGHTS", "reachable", "ALFAMIX_BACKBONE=bundled"):

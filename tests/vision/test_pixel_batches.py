@@ -1,10 +1,22 @@
 """Pixel batches: order, what cannot be read, and how far decoding runs ahead."""
 
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
 import pytest
 import torch
+from PIL import Image
 
+from backend.vision import pixel_batches as pixel_batches_module
 from backend.vision.decoding import decode_image
-from backend.vision.pixel_batches import BATCHES_AHEAD, pixel_batches
+from backend.vision.pixel_batches import (
+    BATCHES_AHEAD,
+    READING_THREADS,
+    batch_size_for,
+    pixel_batches,
+)
 from backend.vision.preprocessing import Preprocessing
 from tests.vision.tiny import CountingLoader, encoded_image, image_keys
 
@@ -18,8 +30,7 @@ def test_pixel_batches_keep_the_order_when_decoded_in_threads() -> None:
     assert [key for batch in batches for key in batch.image_keys] == keys
     pixels = torch.cat([batch.pixels for batch in batches])
     for number in (0, 1, 13, 24):
-        image = decode_image(encoded_image(number, brightness=60 if number % 2 == 0 else 190))
-        assert torch.equal(pixels[number], PREPROCESSING.pixels(image))
+        assert torch.equal(pixels[number], decoded_image(number))
 
 
 def test_pixel_batches_report_the_reason_when_an_image_is_a_text_file() -> None:
@@ -54,8 +65,97 @@ def test_pixel_batches_raise_when_the_program_is_at_fault() -> None:
 
 
 def test_pixel_batches_load_a_few_batches_ahead_when_the_network_is_slow() -> None:
+    ahead, everything_ahead = 5 * (1 + BATCHES_AHEAD), threading.Event()
     load = CountingLoader()
-    batches = pixel_batches(image_keys(100), load, PREPROCESSING, batch_size=5)
+
+    def load_and_tell(image_key: str) -> bytes:
+        data = load(image_key)
+        if len(load.loaded) >= ahead:
+            everything_ahead.set()
+        return data
+
+    batches = pixel_batches(image_keys(100), load_and_tell, PREPROCESSING, batch_size=5)
     next(batches)
+    assert everything_ahead.wait(timeout=20)
     batches.close()
-    assert 5 <= len(load.loaded) <= 5 * (1 + BATCHES_AHEAD)
+    assert len(load.loaded) == ahead
+
+
+def decoded_image(number: int) -> torch.Tensor:
+    """What CountingLoader's image of that number must become."""
+    data = encoded_image(number, brightness=60 if number % 2 == 0 else 190)
+    return PREPROCESSING.pixels(decode_image(data))
+
+
+@pytest.mark.parametrize(("image_px", "size"), [(8, 128), (28, 128), (48, 56), (64, 32), (518, 32)])
+def test_batch_size_for_is_larger_when_images_are_small(image_px: int, size: int) -> None:
+    assert batch_size_for(image_px) == size  # 2**17 pixels, between 32 and 128 images
+
+
+@pytest.fixture
+def decoding_threads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The kinds of threads that decoded."""
+    kinds: set[str] = set()
+
+    def noted(data: bytes, at_least_px: int) -> Image.Image:
+        kinds.add(threading.current_thread().name.rpartition("_")[0])
+        return decode_image(data, at_least_px)
+
+    monkeypatch.setattr(pixel_batches_module, "decode_image", noted)
+    return kinds
+
+
+@pytest.mark.parametrize(
+    ("file_bytes", "expected"),
+    [
+        (4096, {"assemble"}),  # all of them are small
+        (0, {"read"}),
+        (len(encoded_image(0, 60)), {"assemble", "read"}),  # PNGs of noise differ by a few bytes
+    ],
+)
+def test_pixel_batches_decode_small_files_in_one_thread_and_keep_the_order(
+    file_bytes: int,
+    expected: set[str],
+    decoding_threads: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pixel_batches_module, "SMALL_FILE_BYTES", file_bytes)
+    keys = image_keys(40)
+    load = CountingLoader(broken=lambda key: key == keys[7])
+    batches = list(pixel_batches(keys, load, PREPROCESSING))
+    assert decoding_threads == expected
+    assert [key for batch in batches for key in batch.image_keys] == keys[:7] + keys[8:]
+    assert [key for batch in batches for key in batch.unreadable] == [keys[7]]
+    pixels = torch.cat([batch.pixels for batch in batches])
+    numbers = [*range(7), *range(8, 40)]
+    assert torch.equal(pixels, torch.stack([decoded_image(number) for number in numbers]))
+
+
+def barrier_loader(parties: int) -> Callable[[str], bytes]:
+    """Gives nothing before so many images are being loaded at once."""
+    barrier, load = threading.Barrier(parties, timeout=20), CountingLoader()
+
+    def wait_and_load(image_key: str) -> bytes:
+        barrier.wait()
+        return load(image_key)
+
+    return wait_and_load
+
+
+def test_pixel_batches_load_side_by_side_when_there_are_few_images() -> None:
+    keys = image_keys(READING_THREADS)
+    (batch,) = pixel_batches(keys, barrier_loader(READING_THREADS), PREPROCESSING)
+    assert batch.image_keys == keys
+
+
+def test_pixel_batches_name_a_key_twice_when_it_is_asked_for_twice() -> None:
+    keys = [*image_keys(2), *image_keys(1)]
+    (batch,) = pixel_batches(keys, CountingLoader(), PREPROCESSING)
+    assert batch.image_keys == keys
+    assert torch.equal(batch.pixels[0], batch.pixels[2])
+
+
+def test_pixel_batches_are_contiguous_when_joined_from_several_reads() -> None:
+    (batch,) = pixel_batches(image_keys(20), CountingLoader(), PREPROCESSING)
+    assert batch.pixels.is_contiguous()
+    assert batch.pixels.shape == (20, 3, 8, 8)

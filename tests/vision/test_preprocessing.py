@@ -1,5 +1,7 @@
 """Pixels: the whole image, in the right place, normalized by hand-checked numbers."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

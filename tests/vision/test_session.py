@@ -1,4 +1,6 @@
-"""The facade, with a tiny network, real images and stores of two kinds: real ones and counting."""
+"""A session, with a tiny network, real images and stores of two kinds: real ones and counting."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
@@ -62,8 +64,7 @@ def stores(tmp_path: Path) -> FeatureStores:
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part every 8 images instead of 1024."""
     monkeypatch.setattr(activations_module, "PART_ROWS", 8)
-    monkeypatch.setattr(activations_module, "BATCH_SIZE", 4)
-    monkeypatch.setattr("backend.vision.pixel_batches.BATCH_SIZE", 4)
+    monkeypatch.setattr(activations_module, "batch_size_for", lambda image_px: 4)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -256,6 +257,35 @@ def test_restore_gives_the_trained_network_when_the_session_is_another(
     found = other_session.embed_now(network, KEYS[:5], CountingLoader())
     np.testing.assert_array_equal(found.embeddings, expected.embeddings)
     np.testing.assert_array_equal(network.head.weight, trained.network.head.weight)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_restore_gives_the_version_and_head_when_only_a_head_was_fitted(
+    mode: str, weights_path: Path, stores: FeatureStores
+) -> None:
+    session = open_session(weights_path, mode)
+    network = session.pretrained()
+    session.embed_pool(network, KEYS, CountingLoader(), stores, silent)
+    embeddings = stores.embeddings.read(network.version, KEYS)
+    fitted = session.fit_head(network, embeddings, LABELS, 2, seed=3)
+    assert fitted.report.train_accuracy > 0.99
+    restored = session.restore(fitted.tensors, fitted.card)
+    assert restored.version == fitted.network.version == network.version
+    found = session.embed_now(restored, KEYS, CountingLoader()).embeddings
+    np.testing.assert_allclose(found, embeddings, atol=1e-4)
+    np.testing.assert_array_equal(restored.head.logits(found), fitted.head.logits(found))
+
+
+def test_fit_head_equals_train_when_only_the_head_trains(
+    weights_path: Path, stores: FeatureStores
+) -> None:
+    session = open_session(weights_path, "head", epoch_limit=3)
+    trained = session.train(LabeledImages(KEYS, LABELS), 2, 5, CountingLoader(), stores, silent)
+    embeddings = stores.embeddings.read(trained.network.version, KEYS)
+    fitted = session.fit_head(session.pretrained(), embeddings, LABELS, 2, seed=5)
+    np.testing.assert_array_equal(fitted.head.weight, trained.head.weight)
+    np.testing.assert_array_equal(fitted.head.bias, trained.head.bias)
+    assert fitted.card.keys() == trained.card.keys()
 
 
 def test_checkpoint_holds_the_trained_part_only(weights_path: Path, stores: FeatureStores) -> None:

@@ -1,5 +1,7 @@
 """Trunk and tail together must be the whole ViT, wherever it is cut."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

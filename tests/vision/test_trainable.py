@@ -1,3 +1,5 @@
+"""Networks to pre-train, and the weights they may start from."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,42 +9,46 @@ import torch
 
 from backend.errors import PretrainingError, WeightsError
 from backend.vision.trainable import (
-    Blueprint,
+    Architecture,
     build_vit,
-    card_blueprint,
+    card_architecture,
     load_start,
     own_image_px,
-    patch_px,
 )
+from backend.vision.vit_checks import patch_px
 from tests.vision.tiny import TINY_MODEL, new_tiny_vit, save_with_card
 
 ARGUMENTS = {"img_size": 16, "patch_size": 4, "embed_dim": 16, "depth": 4, "num_heads": 2}
 
 
-def test_build_vit_returns_cls_features_when_the_blueprint_is_a_vits() -> None:
-    vit = build_vit(Blueprint(TINY_MODEL, ARGUMENTS), drop_path_rate=0.1)
+def test_build_vit_returns_cls_features_when_the_architecture_is_a_vit() -> None:
+    vit = build_vit(Architecture(TINY_MODEL, ARGUMENTS), drop_path_rate=0.1)
 
     assert vit(torch.zeros(2, 3, 16, 16)).shape == (2, 16)
     assert patch_px(vit) == 4
 
 
 @pytest.mark.parametrize(
-    ("blueprint", "words"),
+    ("architecture", "words"),
     [
-        (Blueprint("vit_tiny_patch99", {}), "cannot build vit_tiny_patch99"),
-        (Blueprint(TINY_MODEL, {**ARGUMENTS, "num_heads": 5}), "num_heads"),
-        (Blueprint("test_resnet", {}), "ViT with a CLS token"),
+        (Architecture("vit_tiny_patch99", {}), "cannot build vit_tiny_patch99"),
+        (Architecture(TINY_MODEL, {**ARGUMENTS, "num_heads": 5}), "num_heads"),
+        (Architecture("test_resnet", {}), "ViT with a CLS token"),
         (
-            Blueprint(TINY_MODEL, {**ARGUMENTS, "class_token": False, "global_pool": "avg"}),
+            Architecture("beit_base_patch16_224", {"depth": 1, "embed_dim": 16, "num_heads": 2}),
+            "is a Beit; needed is a ViT with a CLS token",
+        ),
+        (
+            Architecture(TINY_MODEL, {**ARGUMENTS, "class_token": False, "global_pool": "avg"}),
             "ViT with a CLS token",
         ),
     ],
 )
 def test_build_vit_raises_when_it_is_no_vit_with_a_cls_token(
-    blueprint: Blueprint, words: str
+    architecture: Architecture, words: str
 ) -> None:
     with pytest.raises(PretrainingError, match=words):
-        build_vit(blueprint)
+        build_vit(architecture)
 
 
 def test_own_image_px_is_timms_when_the_model_is_known() -> None:
@@ -54,7 +60,7 @@ def test_own_image_px_is_timms_when_the_model_is_known() -> None:
 def test_load_start_has_every_weight_under_timms_name(tmp_path: Path) -> None:
     vit = new_tiny_vit()
     path = save_with_card(vit, tmp_path / "weights.safetensors")
-    given = card_blueprint(path)
+    given = card_architecture(path)
 
     start = load_start(given.model, path, 16)
 

@@ -1,5 +1,7 @@
 """Fine-tuning: it learns, it stops, it is reproducible, and its first step is Adam's."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 from torch import nn

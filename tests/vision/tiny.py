@@ -1,5 +1,7 @@
 """A ViT small enough for tests, a weights file of it with a card, and images for it."""
 
+from __future__ import annotations
+
 import io
 import json
 from collections.abc import Callable

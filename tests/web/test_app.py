@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from backend import __version__
 from backend.process.startup import open_journal
 from backend.settings import Settings
 from backend.web.app import create_app
 from backend.web.predictor import Predictor
-from model_store.journal import Journal, QueuedTask, RoundState
+from model_store.journal import Journal, RoundState, UnreadableTask
+from tests.states import mirrored_task, queued_task, round_state
 
 KEY = "3.1700000000"
 LABEL_CONFIG = (
@@ -46,10 +48,7 @@ def client(settings: Settings, journal: Journal) -> FlaskClient:
 
 
 def round_of(number: int, phase: str) -> RoundState:
-    return RoundState(
-        *(KEY, number, phase, "auto", {}, ["cat", "dog"], 0, 9, f"alfa-mix r{number} · 0 labels"),
-        *(None, None, {}, {"embed": 1.5}, 1.0, None),
-    )
+    return round_state(number, phase, key=KEY, seconds={"select": 1.5})
 
 
 def connect(client: FlaskClient) -> None:
@@ -124,7 +123,7 @@ def test_setup_and_predict_answer_the_same_version(client, journal):
 
 def test_is_training_and_job_status_follow_the_open_round(client, journal):
     connect(client)
-    state = round_of(0, "embed")
+    state = round_of(0, "select")
     journal.open_round(state)
     assert client.get(f"/is_training?project={KEY}").json == {"is_training": True}
     assert client.post("/job_status", json={"job": KEY}).json["job_status"] == "started"
@@ -134,26 +133,70 @@ def test_is_training_and_job_status_follow_the_open_round(client, journal):
     assert client.post("/job_status", json={"job": "9.9"}).status_code == 410
 
 
-def test_status_lists_the_batch_in_rank_order_and_the_time_left(settings, tmp_path):
+def test_is_training_when_a_network_is_trained_behind_the_queue(client, journal):
+    connect(client)
+    journal.open_round(round_of(0, "done"))
+    journal.set_background(KEY, "train", 3, 60)
+    assert client.get(f"/is_training?project={KEY}").json == {"is_training": True}
+
+
+@pytest.fixture
+def clocked(settings, tmp_path):
+    """A connected project in a journal whose clock a test sets: now, journal, client."""
     now = [100.0]
     journal = Journal.in_folder(tmp_path / "clock", clock=lambda: now[0])
     client = client_of(settings, journal)
     connect(client)
+    return now, journal, client
+
+
+def test_status_lists_batch_and_reserve_in_rank_order(clocked):
+    _now, journal, client = clocked
     state = round_of(0, "done")
     journal.open_round(state)
-    ranks = [(1, 20, False), (0, 30, False), (2, 10, True)]
-    tasks = [
-        QueuedTask(rank, task, rank, rank / 3, spare, None, None) for rank, task, spare in ranks
-    ]
-    journal.set_queue(state, tasks)
+    journal.add_to_queue(state, [queued_task(1, 20), queued_task(0, 30)])
+    journal.add_to_queue(state, [queued_task(2, 10, is_reserve=True)])
+    project = client.get("/status").json["projects"][0]
+    assert (project["batch"], project["reserve"]) == ([30, 20], [10])
+
+
+def test_status_tells_the_time_left_of_what_the_queue_waits_for(clocked):
+    now, journal, client = clocked
     journal.set_phase(KEY, "embed", 0, 40)
     now[0] = 110.0
     journal.set_phase(KEY, "embed", 10, 40)
     project = client.get("/status").json["projects"][0]
-    assert (project["batch"], project["reserve"]) == ([30, 20], [10])
     assert project["progress"] == {"done": 10, "total": 40}
     # 10 of 40 took 10 s, so the other 30 take 30 s.
     assert project["eta_s"] == 30.0
+    assert project["background"] is None
+
+
+def test_status_tells_what_is_computed_behind_the_queue(clocked):
+    now, journal, client = clocked
+    journal.set_phase(KEY, "annotate", 2, 10)
+    journal.set_background(KEY, "train", 0, 60)
+    now[0] = 130.0
+    journal.set_background(KEY, "train", 20, 60)
+    project = client.get("/status").json["projects"][0]
+    expected = {"phase": "train", "progress": {"done": 20, "total": 60}, "eta_s": 60.0}
+    assert (project["phase"], project["background"]) == ("annotate", expected)
+
+
+def test_status_lists_what_cannot_be_read_with_reasons_and_no_secrets(clocked):
+    _now, journal, client = clocked
+    signed = "https://u:p@bucket.example.com/a.png?X-Amz-Signature=123"
+    journal.tasks.put(KEY, [mirrored_task(5, uri=None, image_key=None, problem="no image field")])
+    journal.note_unreadable(KEY, [UnreadableTask(3, signed, "403", 100.0)])
+    found = client.get("/status").json["projects"][0]["unreadable"]
+    assert found == [
+        {"task_id": 3, "uri": "https://bucket.example.com/a.png", "reason": "403"},
+        {"task_id": 5, "uri": "", "reason": "no image field"},
+    ]
+
+
+def test_status_names_the_version(client):
+    assert client.get("/status").json["version"] == __version__
 
 
 def test_metrics_are_prometheus_text_when_a_project_is_connected(client, journal):
@@ -162,7 +205,7 @@ def test_metrics_are_prometheus_text_when_a_project_is_connected(client, journal
     journal.update_project(KEY, labeled=7)
     text = client.get("/metrics").get_data(as_text=True)
     assert 'alfamix_tasks_labeled{project="3"} 7.0' in text
-    assert 'alfamix_round_seconds{project="3",step="embed"} 1.5' in text
+    assert 'alfamix_round_seconds{project="3",step="select"} 1.5' in text
 
 
 def test_every_page_but_health_is_refused_when_credentials_are_set(settings, journal):

@@ -1,6 +1,6 @@
 """Anchors: the labeled embeddings that ALFA-Mix mixes unlabeled ones with.
 
-Shapes: L labeled rows, D embedding, A anchors.
+Legend: L labeled rows, D embedding, A anchors.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ANCHORS = ("class-means", "random-labeled", "none")
 
 
 def anchors_of(pool: Pool, kind: str, generator: np.random.Generator) -> np.ndarray:
-    """Return `(A, D)` float64 anchors.
+    """`(A, D)` float64 anchors.
 
     `class-means` are the paper's; `random-labeled` takes one labeled row per class; `none` mixes
     with the origin, which holds no labeled feature.
@@ -31,7 +31,7 @@ def anchors_of(pool: Pool, kind: str, generator: np.random.Generator) -> np.ndar
 
 
 def class_means(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return `(A, D)` float64, the mean of `embeddings (L, D)` for each class that has a label.
+    """`(A, D)` float64, the mean of `embeddings (L, D)` for each class that has a label.
 
     A class without labels has no anchor. The authors' code gives it the mean of all labels; that
     point lies inside the hull of the others, so it is never the farthest and changes nothing for a

@@ -1,10 +1,11 @@
-"""ALFA-Mix's closed form for a linear head, in one pass: each row's critical epsilon.
+"""ALFA-Mix's closed form for a linear head, in one pass: each row's critical epsilon and new class.
 
 Idea. Eq. 5 of Parvaneh et al. (CVPR 2022), alpha* = eps |z* - z| / |g| * g / (z* - z), makes every
 anchor move the embedding along one ray: alpha* (z* - z) = eps |z* - z| g/|g|, g being the gradient
 of the cross-entropy at the pseudo-label. Logits are affine along a ray, and the slope of a rival
 over the pseudo-label decides: a prediction that has flipped stays flipped. So only the farthest
-anchor matters, and the epsilon at which it flips the prediction has a closed form.
+anchor matters, the epsilon at which it flips the prediction has a closed form, and the class that
+it flips to is the rival who overtakes first.
 
 Symbols, for one row z: l logits, y pseudo-label, q softmax of the logits without y,
 v = sum_k q_k w_k - w_y (the direction of g: g = (1 - p_y) v), s = W v the slopes.
@@ -18,7 +19,7 @@ q cannot underflow to all zeros as 1 - p_y does for confident rows in float32, a
 the paper's division by z* - z is ever formed.
 
 Cost: one N x D x (K + A) and one N x K x K product; memory one block.
-Shapes: N pool rows, n rows of a block, D embedding, K classes, A anchors.
+Legend: N pool rows, n rows of a block, D embedding, K classes, A anchors.
 """
 
 from __future__ import annotations
@@ -30,25 +31,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.acquisition.alfa_mix.mixing import first_flip
-from backend.acquisition.engines.blocks import compute_dtype, map_rows
+from backend.acquisition.alfa_mix.mixing import first_overtaking
+from backend.acquisition.engines.blocks import compute_dtype, map_rows_to_pairs
 from backend.acquisition.heads import LinearHead
 
 
-def critical_epsilons(embeddings: np.ndarray, anchors: np.ndarray, head: LinearHead) -> np.ndarray:
-    """Return `(N,)`: a row's prediction flips exactly for epsilon above this; inf for never.
+def closed_form_flips(
+    head: LinearHead, embeddings: np.ndarray, anchors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`(N,)` critical epsilons and `(N,)` int64 classes that the rows flip to.
+
+    A row's prediction flips exactly for epsilon above its critical one; inf for never, and then its
+    class is the pseudo-label.
 
     embeddings `(N, D)`, anchors `(A, D)`; computed in float64 for float64 embeddings, else float32.
     """
-    ray = _Ray.of(anchors, head, compute_dtype(embeddings))
-    return map_rows(embeddings, ray.critical_epsilons)
+    search = _RaySearch.of(head, anchors, compute_dtype(embeddings))
+    return map_rows_to_pairs(embeddings, search.flips)
 
 
 @dataclass(frozen=True, eq=False)
-class _Ray:
-    """The head and the anchors about a common origin, where differences lose the fewest digits.
+class _RaySearch:
+    """What each row's walk along its ray takes of the head and the anchors, prepared once.
 
-    One product with `factors` gives logits and, up to |z|^2, squared distances to the anchors.
+    Both lie about a common origin, where differences lose the fewest digits. One product with
+    `factors` gives logits and, up to |z|^2, squared distances to the anchors.
     """
 
     origin: Tensor  # (D,) mean anchor
@@ -58,7 +65,8 @@ class _Ray:
     noise: float  # slopes closer than this are equal: rounding of the Gram products
 
     @classmethod
-    def of(cls, anchors: np.ndarray, head: LinearHead, dtype: torch.dtype) -> _Ray:
+    def of(cls, head: LinearHead, anchors: np.ndarray, dtype: torch.dtype) -> _RaySearch:
+        """The search for `anchors (A, D)`, in `dtype`."""
         anchors = anchors.astype(np.float64)
         origin = anchors.mean(0)
         around = anchors - origin
@@ -75,24 +83,29 @@ class _Ray:
             noise=float(8 * torch.finfo(dtype).eps * np.abs(gram).max()),
         )
 
-    def critical_epsilons(self, block: Tensor) -> Tensor:
-        """Return `(n,)` for a block `(n, D)`, which is overwritten."""
+    def flips(self, block: Tensor) -> tuple[Tensor, Tensor]:
+        """Critical epsilons `(n,)` and classes `(n,)` of a block `(n, D)`, which is overwritten."""
         block.sub_(self.origin)
         logits, anchors = torch.addmm(self.offsets, block, self.factors).split(
             [len(self.gram), len(self.offsets) - len(self.gram)], dim=1
         )
-        step = self._flip_steps(logits)
+        step, label, rival = self._first_flips(logits)
         reach = torch.linalg.vector_norm(block, dim=1).square_() + anchors.amax(1)
         epsilon = step * math.sqrt(block.shape[1]) / reach.clamp_(min=0).sqrt_()
         # 0 / 0: a tie in the logits of a row that every anchor coincides with; it cannot move.
-        return epsilon.nan_to_num(nan=math.inf, posinf=math.inf)
+        epsilon.nan_to_num_(nan=math.inf, posinf=math.inf)
+        return epsilon, torch.where(epsilon.isinf(), label, rival)
 
-    def _flip_steps(self, logits: Tensor) -> Tensor:
-        """Return `(n,)` the length along g at which the prediction flips; inf for never."""
+    def _first_flips(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Lengths `(n,)` along g at which predictions flip, inf for never; from and to which class.
+
+        The latter means nothing where the prediction never flips.
+        """
         top, label = logits.max(dim=1, keepdim=True)
         # v = sum_k r_k w_k with r = q - onehot(y), so s = r G and |v|^2 = r . s
         mixture = logits.scatter(1, label, -math.inf).softmax(dim=1).scatter_(1, label, -1.0)
         slopes = mixture @ self.gram
         squared_norm = mixture.mul_(slopes).sum(1)
         rises = slopes.sub_(slopes.gather(1, label))
-        return first_flip(top - logits, rises, self.noise) * squared_norm.clamp_(min=0).sqrt_()
+        step, rival = first_overtaking(top - logits, rises, self.noise)
+        return step * squared_norm.clamp_(min=0).sqrt_(), label[:, 0], rival

@@ -24,30 +24,35 @@ Deviations.
 - The batch is ranked: larger cluster first, then smaller critical epsilon, then smaller task id.
 - A class without labels has no anchor.
 
-Shapes: N pool rows, D embedding, K classes, A anchors, B budget.
+Legend: N pool rows, D embedding, K classes, A anchors, B budget.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from backend.acquisition.alfa_mix.anchors import anchors_of
-from backend.acquisition.alfa_mix.closed_form import critical_epsilons
-from backend.acquisition.alfa_mix.diversify import Candidates, check_diversification, diversify
-from backend.acquisition.alfa_mix.learned_alpha import flips_by_learning
+from backend.acquisition.alfa_mix.closed_form import closed_form_flips
+from backend.acquisition.alfa_mix.diversify import (
+    check_diversification,
+    diversify,
+    prediction_changes,
+)
+from backend.acquisition.alfa_mix.learned_alpha import flip_by_learning
 from backend.acquisition.alfa_mix.mixing import (
     Move,
-    affine_critical_epsilons,
+    affine_flips,
     closed_form_move,
     exact_move,
     fixed_move,
-    flips_by,
-    stepped_critical_epsilons,
+    flip_by,
+    stepped_flips,
 )
-from backend.acquisition.contract import Picks, Pool, has_two_classes
+from backend.acquisition.contract import Mixing, Picks, Pool, has_two_classes
 from backend.acquisition.engines.blocks import compute_dtype
 from backend.acquisition.engines.predictions import margins, score_predictions, trained_head
 from backend.acquisition.heads import Head, LinearHead
@@ -66,9 +71,7 @@ def pick(
     anchors: str = "class-means",
     diversify_by: str = "kmeans",
 ) -> Picks:
-    """Return the batch; `epsilon` is both the first cap and its step.
-
-    `informativeness` is the critical epsilon: the smaller, the more informative.
+    """The batch, and what mixing did to every row; `epsilon` is both the first cap and its step.
 
     Raises:
         AcquisitionError: no head, fewer than two labeled classes, an unknown or impossible option.
@@ -78,19 +81,23 @@ def pick(
     move = _move_of(alpha, pool, generator)
     check_diversification(diversify_by, move)
     targets = anchors_of(pool, anchors, generator)
-    found = _search(pool, head, targets, alpha, move, caps, budget)
-    picks = diversify(diversify_by, pool, found, budget, generator)
-    return picks.with_statistics(
-        informativeness=found.critical,
-        n_candidates=len(found.rows),
-        n_anchors=len(targets),
-        epsilon=found.epsilon,
-        alpha=alpha,
+    critical, flips_to = _search(head, pool.embeddings, targets, move, caps, budget)
+    final = final_cap(critical, caps, budget)
+    mixing = Mixing(critical, critical <= final, flips_to)
+    candidates = np.flatnonzero(mixing.is_candidate)
+    order = critical if _is_affine(head, move) else _rank_by_margin_too(pool, head, critical)
+    if diversify_by == "symmetric-kl" and move is not None and len(candidates) > budget:
+        changes = prediction_changes(head, pool.embeddings, candidates, targets, move, final)
+        order = order.copy()
+        order[candidates] = -changes  # all others are above 0
+    picks = diversify(diversify_by, pool, candidates, order, budget, generator)
+    return replace(picks, mixing=mixing).with_statistics(
+        n_candidates=len(candidates), n_anchors=len(targets), epsilon=final, alpha=alpha
     )
 
 
 def epsilon_caps(epsilon: float) -> np.ndarray:
-    """Return the caps to try: multiples of `epsilon` up to the first that reaches 1."""
+    """The caps to try: multiples of `epsilon` up to the first that reaches 1."""
     if not (math.isfinite(epsilon) and epsilon > 0):
         raise AcquisitionError(f"epsilon must be a number above 0; found {epsilon}")
     steps = max(1, math.ceil(1 / epsilon - 1e-9))
@@ -98,7 +105,7 @@ def epsilon_caps(epsilon: float) -> np.ndarray:
 
 
 def final_cap(critical: np.ndarray, caps: np.ndarray, budget: int) -> float:
-    """Return the first cap with more than `budget` candidates, else the last."""
+    """The first cap with more than `budget` candidates, else the last."""
     counts = np.searchsorted(np.sort(critical), caps, side="right")
     enough = np.flatnonzero(counts > budget)
     return float(caps[enough[0]] if len(enough) else caps[-1])
@@ -115,6 +122,7 @@ def _head_of_two_classes(pool: Pool) -> Head:
 
 
 def _move_of(alpha: str, pool: Pool, generator: np.random.Generator) -> Move | None:
+    """How the alpha of that name moves an embedding; None where it is learned."""
     if alpha == "closed_form":
         return closed_form_move
     if alpha == "exact":
@@ -128,32 +136,29 @@ def _move_of(alpha: str, pool: Pool, generator: np.random.Generator) -> Move | N
 
 
 def _search(
-    pool: Pool,
     head: Head,
+    embeddings: np.ndarray,
     anchors: np.ndarray,
-    alpha: str,
     move: Move | None,
     caps: np.ndarray,
     budget: int,
-) -> Candidates:
-    """Return the candidates for the first of `caps` that has more than B of them."""
-    linear = isinstance(head, LinearHead)
-    if linear and alpha == "closed_form":
-        critical = critical_epsilons(pool.embeddings, anchors, head)
-    elif linear and move is not None:
-        critical = affine_critical_epsilons(head, pool.embeddings, anchors, move)
-    else:
-        flips = flips_by_learning(head) if move is None else flips_by(head, move)
-        critical = stepped_critical_epsilons(head, pool.embeddings, anchors, flips, caps, budget)
-    epsilon = final_cap(critical, caps, budget)
-    key = critical
-    if not linear or move is None:
-        key = _rank_by_margin_too(pool, head, critical)
-    return Candidates(np.flatnonzero(critical <= epsilon), critical, key, epsilon, anchors, move)
+) -> tuple[np.ndarray, np.ndarray]:
+    """`(N,)` critical epsilons and `(N,)` classes flipped to, by the fastest search that suits."""
+    if isinstance(head, LinearHead) and move is closed_form_move:
+        return closed_form_flips(head, embeddings, anchors)
+    if isinstance(head, LinearHead) and move is not None:
+        return affine_flips(head, embeddings, anchors, move)
+    flip = flip_by_learning(head) if move is None else flip_by(head, move)
+    return stepped_flips(flip, head, embeddings, anchors, caps, budget)
+
+
+def _is_affine(head: Head, move: Move | None) -> bool:
+    """Whether logits are affine in epsilon, so that critical epsilons are exact."""
+    return isinstance(head, LinearHead) and move is not None
 
 
 def _rank_by_margin_too(pool: Pool, head: Head, critical: np.ndarray) -> np.ndarray:
-    """Return `(N,)` ranks by critical epsilon, which has few steps, then by margin, then by id."""
+    """`(N,)` ranks by critical epsilon, which has few steps, then by margin, then by id."""
     margin = score_predictions(head, pool.embeddings, margins)
     rank = np.empty(len(critical))
     rank[np.lexsort((pool.ids, margin, critical))] = np.arange(len(critical))

@@ -1,0 +1,1 @@
+"""What several strategies share: reading in blocks, distances, k-means, greedy loops."""

@@ -1,6 +1,6 @@
 """A ranked batch from candidates: cluster them, take the row nearest each center.
 
-Shapes: N pool rows, C candidates, B budget, D embedding.
+Legend: N pool rows, C candidates, B budget, D embedding.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from backend.acquisition.engines.kmeans import kmeans, medoids
 
 
 def smallest_first(key: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return pool rows by ascending `key (N,)`, ties by id."""
+    """Pool rows by ascending `key (N,)`, ties by id."""
     return np.lexsort((ids, key))
 
 
@@ -24,7 +24,7 @@ def cluster_candidates(
     budget: int,
     generator: np.random.Generator,
 ) -> Picks:
-    """Return B rows: one per k-means cluster of the candidates' unit-length embeddings.
+    """B rows: one per k-means cluster of the candidates' unit-length embeddings.
 
     Ranked by cluster size, largest first, then by smallest `key (N,)`, then by id. With no more
     than B candidates, or clusters that repeated rows leave empty, the smallest keys fill up.
@@ -32,19 +32,19 @@ def cluster_candidates(
     order = smallest_first(key, pool.ids)
     if len(candidates) <= budget:
         first = order[np.isin(order, candidates)]
-        return Picks(rows=_fill(first, order, budget), order=key)
+        return Picks(rows=fill(first, order, budget), order=key)
     clustering = kmeans(unit_rows(pool.embeddings, candidates), budget, generator)
     clusters, positions = medoids(clustering, pool.ids[candidates])
     nearest = candidates[positions]
     rank = np.lexsort((pool.ids[nearest], key[nearest], -clustering.sizes[clusters]))
-    rows = _fill(nearest[rank], order, budget)
+    rows = fill(nearest[rank], order, budget)
     filled = unit_rows(pool.embeddings, rows[len(rank) :])
     centers = np.concatenate([clustering.centers[clusters[rank]], filled])
     statistics = {"inertia": clustering.inertia}
     return Picks(rows, centers, eligible=candidates, order=key, statistics=statistics)
 
 
-def _fill(first: np.ndarray, order: np.ndarray, budget: int) -> np.ndarray:
-    """Return `first`, then rows of `order` that are not in it, `budget` in all."""
+def fill(first: np.ndarray, order: np.ndarray, budget: int) -> np.ndarray:
+    """`first`, then rows of `order` that are not in it, `budget` in all."""
     rest = order[~np.isin(order, first)]
     return np.concatenate([first, rest[: budget - len(first)]])

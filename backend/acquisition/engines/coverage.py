@@ -9,7 +9,7 @@ picks are those of the plain greedy loop.
 In many dimensions all rows are about equally similar, and the first picks lower nearly every bound:
 gains are computed about ten times each. Similarities are therefore kept where they fit.
 
-Shapes: n rows of the space, N of them in the pool, M of those considered.
+Legend: n rows of the space, N of them in the pool, M of those considered.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ KEPT_BYTES = 1_600_000_000  # similarities are kept up to this: 20,000 rows in f
 
 
 def rbf(sigma: float) -> Similarity:
-    """Return k(x, y) = exp(-|x - y|^2 / sigma^2)."""
+    """k(x, y) = exp(-|x - y|^2 / sigma^2)."""
     return lambda squared: squared.mul_(-1 / sigma**2).exp_()
 
 
 def top_hat(radius: float) -> Similarity:
-    """Return k(x, y) = 1 within `radius`, else 0."""
+    """k(x, y) = 1 within `radius`, else 0."""
     return lambda squared: (squared <= radius**2).to(squared.dtype)
 
 
@@ -51,14 +51,15 @@ class Coverage:
     ids: np.ndarray  # (N,) settle ties
 
     def greedy(self, covered: np.ndarray, budget: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return `(rows, gains)`, both `(budget,)`: what adds most coverage, one row after another.
+        """`(rows, gains)`, both `(budget,)`: what adds most coverage, one row after another.
 
         Rows of the space in `covered` count from the start. Once everything is covered, rows with
         no gain follow by id.
         """
         level = self._initial_level(covered)
         bounds = self._all_gains(level)
-        rows, gains = [], []
+        rows: list[int] = []
+        gains: list[float] = []
         while len(rows) < budget:
             best = self._best(bounds, level)
             rows.append(best)
@@ -68,7 +69,7 @@ class Coverage:
         return np.array(rows), np.array(gains)
 
     def _best(self, bounds: Tensor, level: Tensor) -> int:
-        """Return the row with the largest true gain, lowering `bounds` as far as that needs."""
+        """The row with the largest true gain, lowering `bounds` as far as that needs."""
         count = REFRESHED_AT_ONCE
         while True:
             top = bounds.topk(min(count, len(bounds))).indices
@@ -95,11 +96,11 @@ class Coverage:
         return kept
 
     def _computed(self, rows: Rows) -> Tensor:
-        """Return `(r, N)` similarities of rows of the space to all of the pool."""
+        """`(r, N)` similarities of rows of the space to all of the pool."""
         return self.similarity(self.space.squared_distances(rows, slice(len(self.weights))))
 
     def _similarities(self, rows: Rows) -> Tensor:
-        """Return `(r, N)` of pool rows to all of the pool; may be a view of what is kept."""
+        """`(r, N)` of pool rows to all of the pool; may be a view of what is kept."""
         return self._computed(rows) if self._kept is None else self._kept[rows]
 
     def _gains(self, rows: Rows, level: Tensor) -> Tensor:

@@ -3,21 +3,21 @@
 Every greedy or sampling method of this room asks a `Space` for distances between some rows and a
 few centers, as matrix products; none ever holds an (n, n) matrix.
 
-Shapes: n rows of a space, m centers, D embedding, K classes.
+Legend: n rows of a space, m centers, D embedding, K classes.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from backend.acquisition.engines.blocks import BLOCK_ROWS, blocks, compute_dtype
+from backend.acquisition.engines.blocks import BLOCK_ROWS, compute_dtype, map_rows_to_pairs
 
 Rows = Tensor | slice  # positions in a space; a slice is read in place, a tensor's rows are copied
 
@@ -28,10 +28,10 @@ class Space(Protocol):
     def __len__(self) -> int: ...
 
     def squared_distances(self, rows: Rows, centers: Rows) -> Tensor:
-        """Return `(n, m)`, not negative, between `rows` and the m rows `centers`."""
+        """`(n, m)`, not negative, between `rows` and the m rows `centers`."""
 
     def take(self, rows: Tensor) -> Space:
-        """Return the space of these rows alone, renumbered from 0."""
+        """The space of these rows alone, renumbered from 0."""
 
 
 class ProductSpace:
@@ -43,12 +43,12 @@ class ProductSpace:
 
     def __init__(self, factors: Sequence[Tensor]) -> None:
         self._factors = factors
-        self.squares = math.prod(f.square().sum(1) for f in factors)
+        self.squares: Tensor = reduce(torch.mul, (f.square().sum(1) for f in factors))
         self._noise = 8 * torch.finfo(self.squares.dtype).eps
 
     @classmethod
     def euclidean(cls, *arrays: np.ndarray) -> ProductSpace:
-        """Return the space of the rows of all arrays, one after another, about their mean."""
+        """The space of the rows of all arrays, one after another, about their mean."""
         dtype = torch.float64 if any(a.dtype == np.float64 for a in arrays) else torch.float32
         points = torch.cat([torch.tensor(np.asarray(a), dtype=dtype) for a in arrays])
         return cls([points.sub_(points.mean(0))])
@@ -57,7 +57,7 @@ class ProductSpace:
         return len(self.squares)
 
     def squared_distances(self, rows: Rows, centers: Rows) -> Tensor:
-        inner = math.prod(f[rows] @ f[centers].T for f in self._factors)
+        inner: Tensor = reduce(torch.mul, (f[rows] @ f[centers].T for f in self._factors))
         squares = self.squares[rows, None] + self.squares[centers]
         squared = torch.sub(squares, inner, alpha=2, out=inner)
         # Below this a distance is rounding: copies of a row are at distance 0, exactly.
@@ -92,7 +92,7 @@ class PredictionSpace:
 
 
 def row_blocks(count: int, block_rows: int = BLOCK_ROWS) -> list[slice]:
-    """Return slices that cover `range(count)`."""
+    """Slices that cover `range(count)`."""
     return [slice(s, min(s + block_rows, count)) for s in range(0, count, block_rows)]
 
 
@@ -117,19 +117,28 @@ class Nearest:
 
 
 def squared_distances(points: Tensor, centers: Tensor) -> Tensor:
-    """Return `(n, m)` squared Euclidean distances between two sets, never negative."""
+    """`(n, m)` squared Euclidean distances between two sets, never negative."""
     squares = points.square().sum(1, keepdim=True)
     products = torch.addmm(centers.square().sum(1), points, centers.T, alpha=-2)
     return products.add_(squares).clamp_(min=0)
 
 
-def nearest_centers(points: np.ndarray, centers: np.ndarray) -> Nearest:
-    """Return the nearest of `centers (m, D)` to each of `points (n, D)`; on a tie the first."""
+def nearest_centers(
+    points: np.ndarray,
+    centers: np.ndarray,
+    rows: np.ndarray | None = None,
+    *,
+    on_sphere: bool = False,
+) -> Nearest:
+    """The nearest of `centers (m, D)` to each of `points (n, D)`, or of their `rows`.
+
+    On a tie the first. on_sphere: points are scaled to length 1 before.
+    """
     target = torch.as_tensor(centers, dtype=compute_dtype(points))
-    center = np.empty(len(points), dtype=np.int64)
-    squared = np.empty(len(points), dtype=points.dtype)
-    for positions, block in blocks(points):
-        least = squared_distances(block, target).min(dim=1)
-        center[positions] = least.indices.numpy()
-        squared[positions] = least.values.numpy()
-    return Nearest(center, squared)
+
+    def nearest(block: Tensor) -> tuple[Tensor, Tensor]:
+        block = torch.nn.functional.normalize(block) if on_sphere else block
+        squared, center = squared_distances(block, target).min(dim=1)
+        return center, squared
+
+    return Nearest(*map_rows_to_pairs(points, nearest, rows))

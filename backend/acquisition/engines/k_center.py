@@ -6,7 +6,7 @@ farthest of the group is farther than every bound outside, it is the farthest of
 the others updated, for many centers in one product. The picks are those of the plain loop.
 
 Source: Gonzalez, Theoretical Computer Science 38, 1985; Sener and Savarese, ICLR 2018, Algorithm 1.
-Shapes: n rows of the space, N of them may be picked.
+Legend: n rows of the space, N of them may be picked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GROUP_ROWS = 2048
 
 
 def k_center(space: Space, covered: np.ndarray, budget: int, ids: np.ndarray) -> np.ndarray:
-    """Return `(budget,)` of the first N = len(ids) rows, each the farthest from those before.
+    """`(budget,)` of the first N = len(ids) rows, each the farthest from those before.
 
     `covered` are rows of the space that count as centers already; without any, the row with the
     smallest id is first. Ties go to the smallest id.

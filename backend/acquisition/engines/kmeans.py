@@ -8,7 +8,7 @@ Measured figures are in docs/acquisition.md.
 
 Source: Arthur and Vassilvitskii, SODA 2007, with the greedy trials of its Section 5; Lloyd, 1982;
 Boutsidis et al., IEEE Transactions on Information Theory 61, 2015, for k-means on projections.
-Shapes: n points, D embedding, d reduced dimensions, k clusters.
+Legend: n points, D embedding, d reduced dimensions, k clusters.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Clustering:
 
 
 def kmeans(points: np.ndarray, k: int, generator: np.random.Generator) -> Clustering:
-    """Return k-means of `points (n, D)`, n >= k >= 1."""
+    """K-means of `points (n, D)`, n >= k >= 1."""
     reduced = points
     if points.shape[1] > 2 * REDUCED_DIMENSIONS:
         reduced = points @ leading_subspace(points, REDUCED_DIMENSIONS, generator)
@@ -66,7 +66,7 @@ def kmeans(points: np.ndarray, k: int, generator: np.random.Generator) -> Cluste
 def leading_subspace(
     points: np.ndarray, dimensions: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Return an orthonormal basis `(D, d)` of about the d leading principal directions.
+    """An orthonormal basis `(D, d)` of about the d leading principal directions.
 
     By two steps of subspace iteration on a sample (Halko, Martinsson and Tropp, SIAM Review 53,
     2011, Algorithm 4.4).
@@ -81,7 +81,7 @@ def leading_subspace(
 
 
 def _lloyd(points: np.ndarray, start: Clustering, iterations: int) -> Clustering:
-    """Return the clustering after `iterations` from `start`, or when few points move."""
+    """The clustering after `iterations` from `start`, or when few points move."""
     clustering = start
     for _ in range(iterations):
         centers = _means(points, clustering)
@@ -94,7 +94,7 @@ def _lloyd(points: np.ndarray, start: Clustering, iterations: int) -> Clustering
 
 
 def _means(points: np.ndarray, clustering: Clustering) -> np.ndarray:
-    """Return the mean of each cluster; an empty cluster moves to a point far from its center."""
+    """The mean of each cluster; an empty cluster moves to a point far from its center."""
     n, k = len(points), len(clustering.centers)
     nearest, sizes = clustering.nearest, clustering.sizes
     membership = scipy.sparse.csr_array(
@@ -109,7 +109,7 @@ def _means(points: np.ndarray, clustering: Clustering) -> np.ndarray:
 
 
 def medoids(clustering: Clustering, tie_order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the clusters that have points, and for each the position of its nearest point.
+    """The clusters that have points, and for each the position of its nearest point.
 
     Ties go to the smallest `tie_order (n,)`.
     """

@@ -1,6 +1,6 @@
 """What the head predicts for pool rows.
 
-Shapes: N pool rows, D embedding, K classes.
+Legend: N pool rows, D embedding, K classes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from backend.errors import AcquisitionError
 
 
 def trained_head(pool: Pool, strategy: str) -> Head:
-    """Return the pool's head.
+    """The pool's head.
 
     Raises:
         AcquisitionError: nothing is trained yet, or there is only one class to predict.
@@ -32,7 +32,7 @@ def trained_head(pool: Pool, strategy: str) -> Head:
 
 @torch.no_grad()
 def log_probabilities(head: Head, embeddings: np.ndarray) -> np.ndarray:
-    """Return `(N, K)` log-softmax of the head's logits."""
+    """`(N, K)` log-softmax of the head's logits."""
     return map_rows(embeddings, lambda block: head(block).log_softmax(1))
 
 
@@ -40,11 +40,11 @@ def log_probabilities(head: Head, embeddings: np.ndarray) -> np.ndarray:
 def score_predictions(
     head: Head, embeddings: np.ndarray, score: Callable[[Tensor], Tensor]
 ) -> np.ndarray:
-    """Return `(N,)`, `score` of each block's log-probabilities `(n, K)`."""
+    """`(N,)`, `score` of each block's log-probabilities `(n, K)`."""
     return map_rows(embeddings, lambda block: score(head(block).log_softmax(1)))
 
 
 def margins(log_probabilities: Tensor) -> Tensor:
-    """Return `(n,)` probability of the likeliest class minus that of the second."""
+    """`(n,)` probability of the likeliest class minus that of the second."""
     top = log_probabilities.topk(2, dim=1).values.exp()
     return top[:, 0] - top[:, 1]

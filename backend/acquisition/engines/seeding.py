@@ -9,7 +9,7 @@ true / known distance is the same distribution, exactly.
 `greedy_seeds`: the variant for k-means that draws several rows each time and keeps the one that
 lowers the sum of distances most.
 
-Shapes: n rows, D columns, k seeds, t trials.
+Legend: n rows, D columns, k seeds, t trials.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TRIALS = 4
 
 
 def d2_sample(space: Space, count: int, first: int, generator: np.random.Generator) -> np.ndarray:
-    """Return up to `count` distinct rows, `first` and then by D^2 sampling.
+    """Up to `count` distinct rows, `first` and then by D^2 sampling.
 
     Fewer where all that is left coincides with rows already drawn.
     """
@@ -45,7 +45,7 @@ def d2_sample(space: Space, count: int, first: int, generator: np.random.Generat
 def _draw(
     space: Space, upper: np.ndarray, wanted: int, generator: np.random.Generator
 ) -> list[int]:
-    """Return at least one new row, at most `wanted`; fewer once half of the draws are refused.
+    """At least one new row, at most `wanted`; fewer once half of the draws are refused.
 
     `upper (n,)` are the squared distances to all rows drawn before.
     """
@@ -74,7 +74,7 @@ def _keeps(
 
 
 def greedy_seeds(points: np.ndarray, k: int, generator: np.random.Generator) -> np.ndarray:
-    """Return `(k',)` rows of `points (n, D)` by greedy k-means++; k' < k where rows repeat."""
+    """`(k',)` rows of `points (n, D)` by greedy k-means++; k' < k where rows repeat."""
     rows = torch.as_tensor(points - points.mean(0))
     squares = rows.square().sum(1)
     noise = 8 * torch.finfo(rows.dtype).eps * squares  # copies of a seed are nearer than this

@@ -1,0 +1,1 @@
+"""One strategy a module: `pick(pool, budget, generator, *, options)` answers with `Picks`."""

@@ -27,7 +27,7 @@ def pick(
     epsilon: float = 0.2,
     labels_per_class: float = 5,
 ) -> Picks:
-    """Return what the strategy for the pool's regime picks; `statistics["regime"]` names it."""
+    """What the strategy for the pool's regime picks; `statistics["regime"]` names it."""
     if not labels_per_class >= 0:
         raise AcquisitionError(f"labels_per_class must be at least 0; found {labels_per_class}")
     if wants_coverage(pool, labels_per_class):
@@ -37,7 +37,7 @@ def pick(
 
 
 def wants_coverage(pool: Pool, labels_per_class: float) -> bool:
-    """Return whether labels are too few for ALFA-Mix; the rule of the module's docstring."""
+    """Whether labels are too few for ALFA-Mix; the rule of the module's docstring."""
     if pool.head is None or not has_two_classes(pool.labels):
         return True
     return len(pool.labels) < labels_per_class * pool.num_classes

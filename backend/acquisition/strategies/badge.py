@@ -19,24 +19,22 @@ import torch
 
 from backend.acquisition.contract import Picks, Pool
 from backend.acquisition.engines.blocks import blocks
-from backend.acquisition.engines.clustering import smallest_first
+from backend.acquisition.engines.clustering import fill, smallest_first
 from backend.acquisition.engines.distances import ProductSpace
 from backend.acquisition.engines.predictions import log_probabilities, trained_head
 from backend.acquisition.engines.seeding import d2_sample
 
 
 def pick(pool: Pool, budget: int, generator: np.random.Generator) -> Picks:
-    """Return rows by D^2 sampling; `informativeness` is the gradient's length."""
+    """Rows by D^2 sampling, the one with the longest gradient first."""
     space = gradient_space(pool)
-    lengths = space.squares.sqrt().numpy()
-    longest = smallest_first(-lengths, pool.ids)
+    longest = smallest_first(-space.squares.sqrt().numpy(), pool.ids)
     drawn = d2_sample(space, budget, int(longest[0]), generator)
-    rest = longest[~np.isin(longest, drawn)][: budget - len(drawn)]
-    return Picks(rows=np.concatenate([drawn, rest]), informativeness=lengths)
+    return Picks(rows=fill(drawn, longest, budget))
 
 
 def gradient_space(pool: Pool) -> ProductSpace:
-    """Return the gradient embeddings as factors: residuals `(N, K)` and embeddings `(N, D)`."""
+    """The gradient embeddings as factors: residuals `(N, K)` and embeddings `(N, D)`."""
     log = torch.from_numpy(log_probabilities(trained_head(pool, "badge"), pool.embeddings))
     label = log.argmax(1, keepdim=True)
     residuals = log.exp()

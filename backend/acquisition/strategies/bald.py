@@ -33,7 +33,7 @@ def pick(
     samples: int = 20,
     dropout: float = 0.5,
 ) -> Picks:
-    """Return the rows of largest mutual information over `samples` masks at rate `dropout`."""
+    """The rows of largest mutual information over `samples` masks at rate `dropout`."""
     head = trained_head(pool, "bald")
     if samples < 1 or not 0 < dropout < 1:
         raise AcquisitionError(
@@ -42,12 +42,12 @@ def pick(
     kept = generator.random((samples, pool.embeddings.shape[1])) >= dropout
     masks = torch.tensor(kept / (1 - dropout), dtype=compute_dtype(pool.embeddings))
     information = map_rows(pool.embeddings, lambda block: mutual_information(head, block, masks))
-    return Picks(rows=smallest_first(-information, pool.ids)[:budget], informativeness=information)
+    return Picks(rows=smallest_first(-information, pool.ids)[:budget], order=-information)
 
 
 @torch.no_grad()
 def mutual_information(head: Head, embeddings: Tensor, masks: Tensor) -> Tensor:
-    """Return `(n,)` in nats for embeddings `(n, D)` under multiplicative masks `(T, D)`."""
+    """`(n,)` in nats for embeddings `(n, D)` under multiplicative masks `(T, D)`."""
     logs = torch.stack([head(embeddings * mask).log_softmax(1) for mask in masks])
     mean_log = logs.logsumexp(0) - np.log(len(masks))
     return entropy(mean_log) - torch.stack([entropy(log) for log in logs]).mean(0)

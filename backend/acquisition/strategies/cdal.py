@@ -24,7 +24,7 @@ LEAST_LOG_PROBABILITY = float(np.log(1e-12))
 
 
 def pick(pool: Pool, budget: int, generator: np.random.Generator) -> Picks:
-    """Return the row whose prediction differs most from the labeled ones', then the next."""
+    """The row whose prediction differs most from the labeled ones', then the next."""
     head = trained_head(pool, "cdal")
     parts = [log_probabilities(head, e) for e in (pool.embeddings, pool.labeled_embeddings)]
     space = PredictionSpace(torch.from_numpy(np.concatenate(parts)).clamp(LEAST_LOG_PROBABILITY))

@@ -5,7 +5,6 @@ any row to its nearest labeled row is then at most twice the best possible.
 Source. Sener and Savarese, ICLR 2018, Algorithm 1 (k-center-greedy).
 Cost. N B D, as matrix products. Needs. Embeddings; labeled ones where there are any.
 Deviations. The greedy part alone, as in the ALFA-Mix comparison, without the integer program.
-`informativeness` is not given: it changes with every pick.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from backend.acquisition.engines.k_center import k_center
 
 
 def pick(pool: Pool, budget: int, generator: np.random.Generator) -> Picks:
-    """Return the farthest row from all labeled ones, then the next, and so on."""
+    """The farthest row from all labeled ones, then the next, and so on."""
     space = ProductSpace.euclidean(pool.embeddings, pool.labeled_embeddings)
     labeled = np.arange(len(pool.ids), len(space))
     return Picks(rows=k_center(space, labeled, budget, pool.ids))

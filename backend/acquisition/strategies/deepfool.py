@@ -9,7 +9,7 @@ Cost. Linear: N D K. Any head: up to `steps` N K gradients. Needs. A head.
 Deviations. The change is sought in the embedding, not in the image. The ALFA-Mix authors' code
 steps to the last class it visits instead of the nearest; here the nearest is taken.
 
-Shapes: N pool rows, n rows of a block, D embedding, K classes.
+Legend: N pool rows, n rows of a block, D embedding, K classes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OVERSHOOT = 1.02  # of Moosavi-Dezfooli et al.: lands beyond the boundary, not o
 
 
 def pick(pool: Pool, budget: int, generator: np.random.Generator, *, steps: int = 50) -> Picks:
-    """Return the rows nearest the boundary; `informativeness` is minus the distance."""
+    """The rows nearest the boundary."""
     if steps < 1:
         raise AcquisitionError(f"steps must be at least 1; found {steps}")
     head = trained_head(pool, "deepfool")
@@ -37,11 +37,11 @@ def pick(pool: Pool, budget: int, generator: np.random.Generator, *, steps: int 
         distance = map_rows(pool.embeddings, lambda block: linear_distances(head, block))
     else:
         distance = map_rows(pool.embeddings, lambda block: walked_distances(head, block, steps))
-    return Picks(rows=smallest_first(distance, pool.ids)[:budget], informativeness=-distance)
+    return Picks(rows=smallest_first(distance, pool.ids)[:budget], order=distance)
 
 
 def linear_distances(head: LinearHead, embeddings: Tensor) -> Tensor:
-    """Return `(n,)` min over k of (l_y - l_k) / |w_k - w_y|; inf where all weights are equal."""
+    """`(n,)` min over k of (l_y - l_k) / |w_k - w_y|; inf where all weights are equal."""
     logits = head(embeddings)
     weight = torch.as_tensor(head.weight, dtype=torch.float64)
     apart = torch.cdist(weight, weight, compute_mode="donot_use_mm_for_euclid_dist")
@@ -51,7 +51,7 @@ def linear_distances(head: LinearHead, embeddings: Tensor) -> Tensor:
 
 
 def walked_distances(head: Head, embeddings: Tensor, steps: int) -> Tensor:
-    """Return `(n,)` length of DeepFool's total change; inf where `steps` do not flip the row."""
+    """`(n,)` length of DeepFool's total change; inf where `steps` do not flip the row."""
     change = torch.zeros_like(embeddings)
     label = _logits(head, embeddings).argmax(1)
     walking = torch.arange(len(embeddings))
@@ -67,7 +67,7 @@ def walked_distances(head: Head, embeddings: Tensor, steps: int) -> Tensor:
 
 
 def _step_to_boundary(head: Head, points: Tensor, label: Tensor) -> Tensor:
-    """Return `(n, D)`, the shortest step to the boundary of the head linearized at `points`."""
+    """`(n, D)`, the shortest step to the boundary of the head linearized at `points`."""
     logits, jacobian = _logits_and_jacobian(head, points)
     row = torch.arange(len(points))
     normals = jacobian - jacobian[row, label][:, None]
@@ -80,7 +80,7 @@ def _step_to_boundary(head: Head, points: Tensor, label: Tensor) -> Tensor:
 
 
 def _logits_and_jacobian(head: Head, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits `(n, K)` and their gradients in the embedding `(n, K, D)`."""
+    """Logits `(n, K)` and their gradients in the embedding `(n, K, D)`."""
     points = points.detach().requires_grad_()
     with torch.enable_grad():
         logits = head(points)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from backend.acquisition.contract import Picks, Pool
-from backend.acquisition.engines.blocks import map_rows
+from backend.acquisition.engines.blocks import map_rows_to_pairs
 from backend.acquisition.engines.clustering import cluster_candidates
 from backend.acquisition.engines.predictions import margins, trained_head
 from backend.acquisition.heads import Head
@@ -32,14 +32,15 @@ def pick(
     trials: int = 3,
     dropout: float = 0.75,
 ) -> Picks:
-    """Return B rows among those that change their class in more than half of the `trials`."""
+    """B rows among those that change their class in more than half of the `trials`."""
     head = trained_head(pool, "dropquery")
     if trials < 1 or not 0 < dropout < 1:
         raise AcquisitionError(
             f"dropquery needs trials >= 1 and 0 < dropout < 1; found {trials} and {dropout}"
         )
-    found = map_rows(pool.embeddings, lambda b: _changes(head, b, trials, dropout, generator))
-    changes, margin = found[:, 0], found[:, 1]
+    changes, margin = map_rows_to_pairs(
+        pool.embeddings, lambda block: _changes(head, block, trials, dropout, generator)
+    )
     candidates = np.flatnonzero(changes > trials / 2)
     # A margin is below 1, so it only orders rows with equally many changes.
     picks = cluster_candidates(pool, candidates, margin - changes, budget, generator)
@@ -49,12 +50,12 @@ def pick(
 @torch.no_grad()
 def _changes(
     head: Head, block: Tensor, trials: int, dropout: float, generator: np.random.Generator
-) -> Tensor:
-    """Return `(n, 2)`: in how many trials the class changes, and the margin without dropout."""
+) -> tuple[Tensor, Tensor]:
+    """`(n,)`: in how many trials the class changes, and `(n,)` the margin without dropout."""
     log = head(block).log_softmax(1)
     label = log.argmax(1)
     changes = torch.zeros(len(block), dtype=block.dtype)
     for _ in range(trials):
         kept = torch.from_numpy(generator.random(block.shape, dtype=np.float32) >= dropout)
         changes += head(block * kept / (1 - dropout)).argmax(1) != label
-    return torch.stack([changes, margins(log)], dim=1)
+    return changes, margins(log)

@@ -10,7 +10,7 @@ is the product of the embeddings with themselves and is never built. Needs. Labe
 Deviations. Column sums of the similarities below 1, which signed embeddings can have, count as 1.
 Losses are computed from logits. Rows outside the sample are never picked, as in the authors' code.
 
-Shapes: M graph rows, D embedding, H hidden units.
+Legend: M graph rows, D embedding, H hidden units.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def pick(
     epochs: int = 200,
     considered: int = 10_000,
 ) -> Picks:
-    """Return k-center picks on the trained hidden features of a sample of `considered` rows."""
+    """K-center picks on the trained hidden features of a sample of `considered` rows."""
     if epochs < 0:
         raise AcquisitionError(f"epochs must be at least 0; found {epochs}")
     if len(pool.labels) == 0:
@@ -73,7 +73,7 @@ class Adjacency:
 def hidden_features(
     nodes: Tensor, unlabeled: int, epochs: int, generator: np.random.Generator
 ) -> Tensor:
-    """Return `(M, H)` hidden features; the first `unlabeled` of `nodes (M, D)` have no label."""
+    """`(M, H)` hidden features; the first `unlabeled` of `nodes (M, D)` have no label."""
     draws = torch.Generator().manual_seed(int(generator.integers(2**62)))
     adjacency = Adjacency(nodes)
     mixed = adjacency @ nodes  # the first layer's neighborhood average never changes
@@ -96,7 +96,7 @@ def hidden_features(
 
 
 def labeled_loss(logits: Tensor, unlabeled: int) -> Tensor:
-    """Return Eq. 4: -mean log p(labeled rows) - lambda mean log(1 - p(unlabeled rows))."""
+    """Eq. 4: -mean log p(labeled rows) - lambda mean log(1 - p(unlabeled rows))."""
     return (
         softplus(-logits[unlabeled:]).mean()
         + UNLABELED_WEIGHT * softplus(logits[:unlabeled]).mean()

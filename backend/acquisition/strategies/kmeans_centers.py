@@ -17,6 +17,6 @@ from backend.acquisition.engines.clustering import cluster_candidates
 
 
 def pick(pool: Pool, budget: int, generator: np.random.Generator) -> Picks:
-    """Return the rows nearest the centers, largest cluster first."""
+    """The rows nearest the centers, largest cluster first."""
     everything = np.arange(len(pool.ids))
     return cluster_candidates(pool, everything, np.zeros(len(everything)), budget, generator)

@@ -19,7 +19,7 @@ from backend.errors import AcquisitionError
 
 
 def pick(pool: Pool, budget: int, generator: np.random.Generator, *, beta: int = 10) -> Picks:
-    """Return B rows out of the beta B least certain ones; `beta` is an integer of at least 1."""
+    """B rows out of the beta B least certain ones; `beta` is an integer of at least 1."""
     if beta < 1 or int(beta) != beta:
         raise AcquisitionError(f"beta must be an integer of at least 1; found {beta}")
     head = trained_head(pool, "margin-kmeans")

@@ -33,7 +33,7 @@ def pick(
     sigma: float = 1.0,
     considered: int = CONSIDERED,
 ) -> Picks:
-    """Return the greedy picks; `sigma` is the kernel's width on unit-length embeddings."""
+    """The greedy picks; `sigma` is the kernel's width on unit-length embeddings."""
     if not sigma > 0:
         raise AcquisitionError(f"sigma must be above 0; found {sigma}")
     rows = considered_rows(pool, budget, considered, generator)
@@ -43,7 +43,7 @@ def pick(
 def considered_rows(
     pool: Pool, budget: int, considered: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Return all pool rows, or a sorted uniform sample where they are too many for M^2 D."""
+    """All pool rows, or a sorted uniform sample where they are too many for M^2 D."""
     count = max(considered, 10 * budget)
     if len(pool.ids) <= count:
         return np.arange(len(pool.ids))
@@ -53,7 +53,7 @@ def considered_rows(
 def herd(
     pool: Pool, rows: np.ndarray, budget: int, similarity: Similarity, worth: np.ndarray
 ) -> Picks:
-    """Return the greedy picks among `rows (M,)`, each of them worth `worth (M,)` when covered."""
+    """The greedy picks among `rows (M,)`, each of them worth `worth (M,)` when covered."""
     space = ProductSpace.euclidean(
         unit_rows(pool.embeddings, rows), unit_rows(pool.labeled_embeddings)
     )

@@ -35,7 +35,7 @@ def pick(
     radius: float | None = None,
     considered: int = CONSIDERED,
 ) -> Picks:
-    """Return the greedy picks; `radius` on unit-length embeddings, None to estimate it."""
+    """The greedy picks; `radius` on unit-length embeddings, None to estimate it."""
     rows = considered_rows(pool, budget, considered, generator)
     if radius is None:
         radius = pure_radius(unit_rows(pool.embeddings, rows), pool.num_classes, generator)
@@ -46,7 +46,7 @@ def pick(
 
 
 def pure_radius(points: np.ndarray, clusters: int, generator: np.random.Generator) -> float:
-    """Return the largest radius at which 95 % of the balls hold a single k-means cluster.
+    """The largest radius at which 95 % of the balls hold a single k-means cluster.
 
     A ball is pure up to the distance of the nearest point of another cluster, so the radius is the
     5 % quantile of those distances.

@@ -13,5 +13,5 @@ from backend.acquisition.contract import Picks, Pool
 
 
 def pick(pool: Pool, budget: int, generator: np.random.Generator) -> Picks:
-    """Return `budget` rows in the order drawn."""
+    """`budget` rows in the order drawn."""
     return Picks(rows=generator.choice(len(pool.ids), size=budget, replace=False))

@@ -10,7 +10,7 @@ Deviations. At most 500 clusters, as in the authors' code, taken in turn when B 
 under 5 rows come last instead of never. In clusters above `neighbors_from` rows, neighbors are
 looked for in a uniform sample of that size.
 
-Shapes: N pool rows, L labeled rows, B budget, D embedding.
+Legend: N pool rows, L labeled rows, B budget, D embedding.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def pick(
     *,
     neighbors_from: int = 10_000,
 ) -> Picks:
-    """Return the most typical rows, from the cluster with fewest labels, then most rows, first."""
+    """The most typical rows, from the cluster with fewest labels, then most rows, first."""
     count = len(pool.ids)
     points = np.concatenate([unit_rows(pool.embeddings), unit_rows(pool.labeled_embeddings)])
     clusters = min(len(points), len(pool.labels) + budget, MOST_CLUSTERS)
@@ -66,7 +66,7 @@ def _by_typicality(
     generator: np.random.Generator,
     neighbors_from: int,
 ) -> list[int]:
-    """Return a cluster's pool rows, the most typical last; of equals the smallest id last."""
+    """A cluster's pool rows, the most typical last; of equals the smallest id last."""
     among = group
     if len(group) > neighbors_from:
         among = generator.choice(group, size=neighbors_from, replace=False)
@@ -76,7 +76,7 @@ def _by_typicality(
 
 
 def mean_neighbor_distance(points: np.ndarray, among: np.ndarray, size: int) -> np.ndarray:
-    """Return `(n,)` mean distance to the nearest min(20, size / 2) of `among`, itself left out.
+    """`(n,)` mean distance to the nearest min(20, size / 2) of `among`, itself left out.
 
     The inverse is the paper's typicality. `among` holds the points themselves or a sample.
     """

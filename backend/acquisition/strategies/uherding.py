@@ -33,24 +33,23 @@ def pick(
     temperature: float = 1.0,
     considered: int = CONSIDERED,
 ) -> Picks:
-    """Return the greedy picks; `sigma` None adapts the kernel's width to the labeled rows."""
+    """The greedy picks; `sigma` None adapts the kernel's width to the labeled rows."""
     if not temperature > 0:
         raise AcquisitionError(f"temperature must be above 0; found {temperature}")
     head = trained_head(pool, "uherding")
     rows = considered_rows(pool, budget, considered, generator)
     doubt = tempered_doubt(log_probabilities(head, pool.embeddings), temperature)
     sigma = labeled_spacing(pool.labeled_embeddings) if sigma is None else sigma
-    picks = herd(pool, rows, budget, rbf(sigma), doubt[rows])
-    return picks.with_statistics(sigma=sigma, informativeness=doubt)
+    return herd(pool, rows, budget, rbf(sigma), doubt[rows]).with_statistics(sigma=sigma)
 
 
 def tempered_doubt(log: np.ndarray, temperature: float) -> np.ndarray:
-    """Return `(N,)`, 1 - margin of the probabilities at `temperature`."""
+    """`(N,)`, 1 - margin of the probabilities at `temperature`."""
     return (1 - margins((torch.from_numpy(log) / temperature).log_softmax(1))).numpy()
 
 
 def labeled_spacing(labeled_embeddings: np.ndarray) -> float:
-    """Return the smallest distance above 0 between unit-length labeled rows; 1 without one."""
+    """The smallest distance above 0 between unit-length labeled rows; 1 without one."""
     points = torch.from_numpy(unit_rows(labeled_embeddings)).double()
     squared = squared_distances(points, points).fill_diagonal_(0)
     apart = squared[squared > 1e-12]

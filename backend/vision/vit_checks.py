@@ -1,8 +1,10 @@
-"""A network without storage for its weights: to check name and sizes before anything is loaded."""
+"""Name and sizes of a network, checked before its weights are loaded."""
+
+from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import timm
 import torch
@@ -18,9 +20,16 @@ REMEDIES = (
     "(huggingface.co) reachable, or set ALFAMIX_BACKBONE=bundled for the small ViT that ships"
 )
 
+Vit = VisionTransformer | Eva
 
-def vit_blueprint(name: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
-    """timm's ViT `name` on the meta device.
+
+def has_cls_token(model: torch.nn.Module) -> TypeGuard[Vit]:
+    """Whether `model` is one of timm's ViTs that begin with a CLS token."""
+    return isinstance(model, Vit) and model.cls_token is not None
+
+
+def meta_vit(name: str, arguments: Mapping[str, Any]) -> Vit:
+    """timm's ViT `name` on the meta device, where weights have no storage.
 
     Raises:
         WeightsError: timm does not know or cannot build it, or it is no ViT with a CLS token.
@@ -36,7 +45,7 @@ def vit_blueprint(name: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
         ) from error
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise WeightsError(f"timm cannot build {name} with {dict(arguments)}: {error}") from error
-    if not isinstance(model, (VisionTransformer, Eva)) or model.cls_token is None:
+    if not has_cls_token(model):
         raise WeightsError(
             f"{name} is a {type(model).__name__}; needed is a ViT with a CLS token, such as "
             f"vit_small_patch16_224.dino"
@@ -48,27 +57,42 @@ def vit_blueprint(name: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
     return model
 
 
-def checked_image_px(name: str, blueprint: torch.nn.Module, image_px: int | None) -> int:
+def create_vit(name: str, *, pretrained: bool = False, **arguments: Any) -> Vit:
+    """timm's model `name`, which `meta_vit` has found to be a ViT."""
+    # timm's own type is any Module
+    return cast("Vit", timm.create_model(name, pretrained=pretrained, **arguments))
+
+
+def patch_px(vit: Vit) -> int:
+    """Side of the network's patches."""
+    return vit.patch_embed.patch_size[0]
+
+
+def checked_image_px(name: str, vit: Vit, image_px: int | None) -> int:
     """`image_px`, or the network's own for None.
 
     Raises:
         SettingsError: it is no multiple of the patch size.
     """
-    own_px = resolve_data_config(model=blueprint)["input_size"][-1]
+    own_px = resolve_data_config(model=vit)["input_size"][-1]
     wanted_px = own_px if image_px is None else image_px
-    patch_px = blueprint.patch_embed.patch_size[0]
-    if wanted_px < patch_px or wanted_px % patch_px:
-        below = max(1, wanted_px // patch_px) * patch_px
+    patch = patch_px(vit)
+    if wanted_px < patch or wanted_px % patch:
+        below = max(1, wanted_px // patch) * patch
         raise SettingsError(
             f"ALFAMIX_IMAGE_PX is {wanted_px}; {name} needs a multiple of its patch size "
-            f"{patch_px}, such as {below} or {below + patch_px}"
+            f"{patch}, such as {below} or {below + patch}"
         )
     return wanted_px
 
 
-def check_feature_blocks(name: str, blueprint: torch.nn.Module, feature_blocks: int) -> None:
-    """Raise SettingsError unless the network has so many blocks."""
-    depth = len(blueprint.blocks)
+def check_feature_blocks(name: str, vit: Vit, feature_blocks: int) -> None:
+    """Check that the network has so many blocks.
+
+    Raises:
+        SettingsError: it has fewer, or none are asked for.
+    """
+    depth = len(vit.blocks)
     if not 1 <= feature_blocks <= depth:
         raise SettingsError(
             f"ALFAMIX_FEATURE_BLOCKS is {feature_blocks}; {name} has {depth} blocks"

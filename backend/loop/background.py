@@ -1,0 +1,221 @@
+"""What is computed behind the queue: the pool's embeddings, and the fine-tuned network.
+
+Nobody waits for it. Images are embedded in the order of their keys, which are digests: whatever is
+done so far is spread over the pool. A fine-tuned network embeds the whole pool before a round
+chooses by it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from backend.acquisition import has_two_classes
+from backend.loop import due, sync, unreadable
+from backend.loop.context import ProjectContext, number_of, seldom
+from backend.loop.snapshot import Snapshot, loader, take_snapshot
+from backend.loop.standing import standing_of
+from backend.vision import LabeledImages, Network
+from model_store import phases
+from model_store.checkpoints import save_checkpoint
+from model_store.embeddings import EmbeddingStore
+from model_store.project_folder import tuning_name
+from model_store.tunings import Tuning
+
+logger = logging.getLogger(__name__)
+
+HEAD_ONLY = "head"
+# Images embedded at a time: few at first, since a first batch waits for them, then as many as take
+# a few seconds, so that other projects have their turn.
+FIRST_SLICE = 128
+MOST_IN_A_SLICE = 2048
+SLICE_S = 4.0
+
+
+class Stopped(Exception):
+    """The worker is ending: what was computed is kept as far as it is on disk."""
+
+
+@dataclass
+class Background:
+    """One worker's work behind the queues. should_stop: asked after every few images and epochs."""
+
+    should_stop: Callable[[], bool]
+    images_per_s: float = field(default=0.0, init=False)
+
+    def advance(self, context: ProjectContext) -> bool:
+        """Do one piece of what a project needs; whether there is more."""
+        journal, key = context.journal, context.key
+        project = journal.project(key)
+        if project is not None:
+            sync.compare(context, project.labeled + project.pool)
+        snapshot = take_snapshot(context)
+        done, newest = journal.tunings.newest_done(key), journal.tunings.newest(key)
+        if self._embed_some(context, snapshot, done, context.network(done)):
+            return True
+        if newest is not None and newest.phase != phases.DONE:
+            self._continue(context, snapshot, newest)
+            return True
+        if self._is_tuning_due(context, snapshot, newest):
+            _open(context, snapshot, newest)
+            return True
+        _drop_old_features(context, done)
+        journal.set_background(key, "")
+        return False
+
+    # Embedding
+
+    def _embed_some(
+        self, context: ProjectContext, snapshot: Snapshot, tuning: Tuning | None, network: Network
+    ) -> bool:
+        """Embed a slice of what a network's embeddings lack; whether there was any."""
+        stores = context.stores()
+        needed = {str(key) for key in snapshot.image_keys[snapshot.is_needed]}
+        missing = set(stores.embeddings.missing(network.version, sorted(needed)))
+        wanted = unreadable.wanted(context, snapshot, missing)
+        is_done = tuning is None or tuning.phase == phases.DONE
+        if is_done:
+            _note_embedded(context, snapshot, missing, wanted)
+        if not wanted:
+            return False
+        part = wanted[: self._slice()]
+        total, before = len(needed), len(needed) - len(wanted)
+        note = seldom(
+            lambda done, _: context.journal.set_background(
+                context.key, phases.EMBED, before + done, total
+            )
+        )
+        started = time.monotonic()
+        report = context.session.embed_pool(
+            network, part, loader(context, snapshot), stores, self._stoppable(note)
+        )
+        self.images_per_s = len(part) / max(1e-3, time.monotonic() - started)
+        unreadable.note(context, snapshot, set(part), report.unreadable)
+        if is_done:
+            left = missing - set(part) | set(report.unreadable)
+            _note_embedded(context, snapshot, left, wanted[len(part) :])
+        return True
+
+    def _slice(self) -> int:
+        fitting = int(self.images_per_s * SLICE_S)
+        return min(max(FIRST_SLICE, fitting), MOST_IN_A_SLICE)
+
+    # Fine-tuning
+
+    def _is_tuning_due(
+        self, context: ProjectContext, snapshot: Snapshot, newest: Tuning | None
+    ) -> bool:
+        if context.settings.finetune == HEAD_ONLY:
+            return False
+        published = context.journal.published_round(context.key)
+        if published is None:
+            return False
+        labels = snapshot.labels[snapshot.is_labeled]
+        return due.tuning_due(
+            standing_of(context, published),
+            newest,
+            published,
+            has_two_classes=has_two_classes(labels),
+        )
+
+    def _continue(self, context: ProjectContext, snapshot: Snapshot, tuning: Tuning) -> None:
+        if list(tuning.classes) != list(context.config.classes):
+            logger.info("project %d: the classes changed, training anew", context.project_id)
+            context.journal.tunings.drop(tuning)
+        elif tuning.phase == phases.TRAIN:
+            self._train(context, snapshot, tuning)
+        elif not self._embed_some(context, snapshot, tuning, context.network(tuning)):
+            now = context.journal.now()
+            context.journal.tunings.update(tuning, phase=phases.DONE, finished_at=now)
+            # Rounds choose by it from now on; what is counted is counted under it.
+            missing: set[str] = set()
+            _note_embedded(context, snapshot, missing, [])
+
+    def _train(self, context: ProjectContext, snapshot: Snapshot, tuning: Tuning) -> None:
+        """A new network version as a checkpoint."""
+        journal, started = context.journal, time.monotonic()
+        note = seldom(
+            lambda done, total: journal.set_background(context.key, phases.TRAIN, done, total)
+        )
+        journal.set_background(context.key, phases.TRAIN, 0, context.settings.epochs)
+        keys = snapshot.image_keys[snapshot.is_labeled].tolist()
+        trained = context.session.train(
+            LabeledImages(keys, snapshot.labels[snapshot.is_labeled]),
+            num_classes=len(tuning.classes),
+            seed=context.settings.seed + tuning.number,
+            load=loader(context, snapshot),
+            stores=context.stores(),
+            on_progress=self._stoppable(note),
+        )
+        card = {**trained.card, "classes": list(tuning.classes)}
+        path = save_checkpoint(
+            context.folder.checkpoints, tuning_name(tuning.number), trained.tensors, card
+        )
+        report = trained.report
+        statistics = {
+            **tuning.statistics,
+            "train_accuracy": report.train_accuracy,
+            "epochs": report.epochs,
+            "loss": report.loss,
+        }
+        journal.tunings.update(
+            tuning,
+            phase=phases.EMBED,
+            checkpoint=path.name,
+            features_version=trained.network.version,
+            n_labeled=len(keys),
+            statistics=statistics,
+            seconds={phases.TRAIN: round(time.monotonic() - started, 3)},
+        )
+
+    def _stoppable(self, note: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        def noted(done: int, total: int) -> None:
+            if self.should_stop():
+                raise Stopped
+            note(done, total)
+
+        return noted
+
+
+def _open(context: ProjectContext, snapshot: Snapshot, newest: Tuning | None) -> None:
+    published = context.journal.published_round(context.key)
+    state = Tuning(
+        key=context.key,
+        number=number_of(newest) + 1,
+        phase=phases.TRAIN,
+        checkpoint=None,
+        features_version=None,
+        classes=list(context.config.classes),
+        n_labeled=int(snapshot.is_labeled.sum()),
+        statistics={} if published is None else {"round": published.number},
+        seconds={},
+        started_at=context.journal.now(),
+        finished_at=None,
+    )
+    logger.info(
+        "project %d: fine-tuning %d on %d labels", context.project_id, state.number, state.n_labeled
+    )
+    context.journal.tunings.open(state)
+
+
+def _note_embedded(
+    context: ProjectContext, snapshot: Snapshot, missing: set[str], wanted: list[str]
+) -> None:
+    """Note how many tasks have an embedding, and how many images are still to be embedded."""
+    keys = snapshot.image_keys[snapshot.is_needed]
+    embedded = sum(str(key) not in missing for key in keys)
+    context.journal.update_project(context.key, embedded=embedded, unembedded=len(wanted))
+
+
+def _drop_old_features(context: ProjectContext, done: Tuning | None) -> None:
+    """Drop the embeddings that no round chooses from any more."""
+    published = context.journal.published_round(context.key)
+    if published is None or published.tuning != number_of(done):
+        return
+    store = EmbeddingStore(context.folder.embeddings)
+    kept = {context.network(done).version, context.session.pretrained().version}
+    for version in store.versions():
+        if version not in kept:
+            store.drop_version(version)

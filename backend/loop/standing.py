@@ -1,0 +1,29 @@
+"""What is known of a project, gathered from the journal for the rules of `due`."""
+
+from __future__ import annotations
+
+from backend.acquisition import budget_of
+from backend.loop.context import ProjectContext, number_of
+from backend.loop.due import Standing
+from model_store.journal import RoundState
+
+
+def standing_of(context: ProjectContext, published: RoundState | None) -> Standing:
+    """A project's standing at this moment, with the queue of its published round."""
+    journal, key = context.journal, context.key
+    project = journal.project(key)
+    assert project is not None
+    counts = journal.tasks.counts(key)
+    return Standing(
+        labeled=counts.labeled,
+        pool=counts.pool,
+        unreadable=journal.unreadable_in_pool(key),
+        embedded=project.embedded,
+        tuning=number_of(journal.tunings.newest_done(key)),
+        waiting=0 if published is None else journal.queue_progress(published).waiting,
+        is_whole=journal.tasks.reading(key).is_whole and project.unembedded == 0,
+        classes=context.config.classes,
+        budget=budget_of(context.settings, len(context.config.classes)),
+        lookahead=context.settings.lookahead,
+        training_requested=bool(project.training_requested),
+    )

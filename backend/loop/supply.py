@@ -1,0 +1,203 @@
+"""Keeps tasks of the current version ahead of everybody, for as long as a round or a person takes.
+
+Label Studio turns people away where all tasks of the version are held by others, and serves random
+ones where none is left. Which are held no API tells. So more lie ahead than anybody can hold: at
+least a batch, at least what all people together label until the next flip, and one for each who may
+have walked off with one. What is published follows the round's ranking, which goes as far as the
+pool does; where it ends before the pool does, as right after an import, what is not embedded yet
+follows in no order: better any task than none.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from backend.acquisition import budget_of
+from backend.label_studio import queue
+from backend.label_studio.annotations import choice_result
+from backend.loop.context import ProjectContext
+from model_store.journal import QueuedTask, RoundState
+from model_store.rankings import Ranking, read_ranking
+
+# Of the time until the next flip, which may take longer than the last ones did.
+MARGIN = 2.0
+# Of these the fastest counts: people who just began are as fast as they will be.
+PACE_WINDOWS_S = (10.0, 30.0, 120.0)
+# The first rounds are over in a moment, and say little of those with many labels.
+SHORTEST_ROUND_S = 10.0
+# People who never labeled here and may come at once; of those who did, twice as many as they are.
+NEWCOMERS = 64
+# So many serve whoever asks while the others are published.
+FIRST_TASKS = 8
+CHUNK = 8
+# Topping up lets go for other work after this long.
+PUBLISH_FOR_S = 2.0
+SCANNED_TASKS = 256
+
+
+def wanted_ahead(context: ProjectContext, state: RoundState) -> int:
+    """How many tasks should wait in the queue of a round."""
+    batch = budget_of(context.settings, len(state.classes))
+    until_flip = labels_per_s(context) * MARGIN * _round_s(context)
+    return max(batch, math.ceil(until_flip)) + holders(context)
+
+
+def labels_per_s(context: ProjectContext) -> float:
+    """What all people together label in a second, measured over the last minutes of work."""
+    tasks = context.journal.tasks
+    newest = tasks.newest_annotation(context.key)
+    if newest is None:
+        return 0.0
+    return max(
+        tasks.pace(context.key, newest - window_s).labels / window_s for window_s in PACE_WINDOWS_S
+    )
+
+
+def holders(context: ProjectContext) -> int:
+    """How many people may each hold a task: everybody in a small organization."""
+    project = context.journal.project(context.key)
+    users = 1 if project is None else project.users
+    seen = context.journal.tasks.pace(context.key, since=0.0).annotators
+    return min(users, NEWCOMERS + 2 * seen)
+
+
+def publish_first(context: ProjectContext, state: RoundState) -> None:
+    """Publish the head of a round's ranking: one for each who labels now, and a few more."""
+    newest = context.journal.tasks.newest_annotation(context.key) or 0.0
+    people = context.journal.tasks.pace(context.key, newest - PACE_WINDOWS_S[-1]).annotators
+    _fill(context, state, FIRST_TASKS + 2 * people, math.inf)
+
+
+def top_up(context: ProjectContext, state: RoundState) -> bool:
+    """Publish what the queue lacks, for a few seconds; whether it still lacks some."""
+    return _fill(context, state, wanted_ahead(context, state), time.monotonic() + PUBLISH_FOR_S)
+
+
+def preselection(context: ProjectContext, task: QueuedTask) -> list[dict[str, Any]]:
+    """The prediction's regions: none without a class, or where the config lost it meanwhile."""
+    if task.probability is None or task.class_name not in context.config.classes:
+        return []
+    return [choice_result(context.config, task.class_name, task.probability)]
+
+
+def _fill(context: ProjectContext, state: RoundState, wanted: int, deadline: float) -> bool:
+    _finish_interrupted(context, state)
+    progress = context.journal.queue_progress(state)
+    lacking, chunks = wanted - progress.waiting, _next_chunks(context, state, progress.queued)
+    while lacking > 0:
+        if time.monotonic() > deadline:
+            return True
+        chunk = next(chunks, None)
+        if chunk is None:
+            return False
+        context.journal.add_to_queue(state, chunk)
+        _publish(context, state, chunk)
+        lacking -= len(chunk)
+    return False
+
+
+def _finish_interrupted(context: ProjectContext, state: RoundState) -> None:
+    """Publish what was about to be; a prediction may have been stored without an answer."""
+    awaiting = context.journal.awaiting(state)
+    if not awaiting:
+        return
+    ids = [task.task_id for task in awaiting]
+    found = queue.published(context.client, context.project_id, state.model_version, ids)
+    for task_id, prediction_id in found.items():
+        context.journal.note_prediction(state, task_id, prediction_id)
+    _publish(context, state, [task for task in awaiting if task.task_id not in found])
+
+
+def _publish(context: ProjectContext, state: RoundState, tasks: Sequence[QueuedTask]) -> None:
+    for task in tasks:
+        prediction_id = context.client.create_prediction(
+            task.task_id,
+            result=preselection(context, task),
+            score=task.score,
+            cluster=task.cluster,
+            model_version=state.model_version,
+        )
+        if prediction_id is None:
+            context.journal.note_gone(state, task.task_id)
+        else:
+            context.journal.note_prediction(state, task.task_id, prediction_id)
+
+
+def _next_chunks(
+    context: ProjectContext, state: RoundState, queued: int
+) -> Iterator[list[QueuedTask]]:
+    """What nobody labeled or skipped beyond the queue: of the ranking, then what it lacks."""
+    ranking = _ranking_of(context, state)
+    start = context.journal.next_rank(state) if queued else 0
+    batch = budget_of(context.settings, len(state.classes))
+    following = chain(
+        (_ranked(state, ranking, rank, batch) for rank in _open_ranks(context, ranking, start)),
+        _unranked(context, state, ranking, max(start, len(ranking)), batch),
+    )
+    while chunk := list(islice(following, CHUNK)):
+        yield chunk
+
+
+def _open_ranks(context: ProjectContext, ranking: Ranking, start: int) -> Iterator[int]:
+    for first in range(start, len(ranking), SCANNED_TASKS):
+        ids = ranking.task_ids[first : first + SCANNED_TASKS].tolist()
+        known = context.journal.tasks.some(context.key, ids)
+        for rank, task_id in enumerate(ids, first):
+            task = known.get(task_id)
+            if task is not None and not (task.is_done or task.is_skipped):
+                yield rank
+
+
+def _unranked(
+    context: ProjectContext, state: RoundState, ranking: Ranking, start: int, batch: int
+) -> Iterator[QueuedTask]:
+    """The tasks that were not embedded when the round chose, from rank `start` on."""
+    known = {*ranking.task_ids.tolist(), *(task.task_id for task in context.journal.queue(state))}
+    left = [task for task in context.journal.tasks.open_ids(context.key) if task not in known]
+    for rank, task_id in enumerate(left, start):
+        yield QueuedTask(
+            rank=rank,
+            task_id=task_id,
+            cluster=queue.cluster_id(state.number, rank),
+            score=queue.score(rank, batch),
+            is_reserve=True,
+            class_name=None,
+            probability=None,
+        )
+
+
+def _ranked(state: RoundState, ranking: Ranking, rank: int, batch: int) -> QueuedTask:
+    class_name = probability = None
+    if ranking.labels is not None and ranking.probabilities is not None:
+        class_name = state.classes[int(ranking.labels[rank])]
+        probability = float(ranking.probabilities[rank])
+    return QueuedTask(
+        rank=rank,
+        task_id=int(ranking.task_ids[rank]),
+        cluster=queue.cluster_id(state.number, int(ranking.clusters[rank])),
+        score=queue.score(rank, batch),
+        is_reserve=rank >= batch,
+        class_name=class_name,
+        probability=probability,
+    )
+
+
+def _round_s(context: ProjectContext) -> float:
+    """How long the last rounds took, from the moment they were due to the flip."""
+    return max([SHORTEST_ROUND_S, *context.journal.recent_round_s(context.key)])
+
+
+def _ranking_of(context: ProjectContext, state: RoundState) -> Ranking:
+    path = context.folder.ranking_file(state.number)
+    return _read_once(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _read_once(path: Path, _written_at: int) -> Ranking:
+    return read_ranking(path)

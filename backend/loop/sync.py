@@ -1,0 +1,155 @@
+"""Reads what changed in Label Studio into the journal's mirror.
+
+The first reading goes page by page in an order that spreads over the project, a few pages at a
+time, so that a first batch can be chosen from what is read so far. From then on only what changed
+is read. Tasks that were deleted show in the project's count; then the ids are compared. After a
+change of the label config all are read again; what is known stays meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from backend.label_studio.annotations import read_task
+from backend.label_studio.images import image_key
+from backend.label_studio.label_config import ImageChoices
+from backend.loop.context import ProjectContext
+from model_store.task_mirror import MirroredTask, Reading
+
+PAGE_TASKS = 1000
+# The first reading lets go for other work after this long.
+READ_FOR_S = 2.0
+# A change may become visible after one that carries a later moment: transactions end out of order.
+OVERLAP = timedelta(seconds=10)
+SETTLED_S = 20.0
+# An import of so many tasks is read sooner by pages.
+MANY_CHANGES = 5000
+COMPARE_EVERY_S = 6 * 3600.0
+# The project's count is looked at now and then only, so it may lag behind for a while.
+DISAGREE_FOR_S = 60.0
+BEFORE_ALL = "1970-01-01T00:00:00.000000Z"
+
+
+def read_changes(context: ProjectContext) -> bool:
+    """Bring the mirror up to date; whether the first reading has more to read."""
+    journal, key = context.journal, context.key
+    reading = journal.tasks.reading(key)
+    is_begun = reading.page_count > 0 and reading.config == _config(context)
+    reading = _read_changed(context, reading) if is_begun else _begin(context)
+    if not reading.is_whole:
+        reading = _read_pages(context, reading)
+    journal.tasks.set_reading(key, reading)
+    return not reading.is_whole
+
+
+def compare(context: ProjectContext, task_count: int) -> None:
+    """Find tasks that were deleted, or missed, where the counts disagree or it is time to look.
+
+    It may take long, and is not urgent: what was deleted from under the queue is found sooner.
+    """
+    tasks, key, now = context.journal.tasks, context.key, context.journal.now()
+    reading = tasks.reading(key)
+    if not reading.is_whole:
+        return
+    since_s = now - reading.compared_at
+    agree = tasks.counts(key).tasks == task_count
+    if 0 <= since_s < (COMPARE_EVERY_S if agree else DISAGREE_FOR_S):
+        return
+    known = set(tasks.ids(key))
+    found = set(context.client.task_ids(context.project_id))
+    # Only what was known before: what came meanwhile is not among those that were found.
+    tasks.remove(key, sorted(known - found))
+    lacking = sorted(found - set(tasks.ids(key)))
+    _put(context, context.client.selected_tasks(context.project_id, lacking))
+    tasks.set_reading(key, replace(tasks.reading(key), compared_at=now))
+
+
+def mirrored(task: Mapping[str, Any], config: ImageChoices) -> MirroredTask:
+    """A task of the API as the mirror keeps it."""
+    state = read_task(task, config)
+    newest = max(
+        task.get("annotations") or [], key=lambda note: str(note.get("created_at")), default=None
+    )
+    return MirroredTask(
+        task_id=state.task_id,
+        uri=state.uri,
+        problem=state.problem,
+        image_key=None if state.uri is None else image_key(state.uri),
+        class_name=None if state.label is None else config.classes[state.label],
+        is_done=state.is_done,
+        is_skipped=state.is_skipped,
+        annotated_at=None if newest is None else moment(newest["created_at"]).timestamp(),
+        annotated_by=None if newest is None else newest.get("completed_by"),
+    )
+
+
+def moment(text: str) -> datetime:
+    """A moment as Label Studio writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def spread_order(page_count: int) -> list[int]:
+    """The pages 1 to `page_count` in an order whose every beginning spreads over all of them."""
+    bits = max(1, (page_count - 1).bit_length())
+    turned = [int(f"{number:0{bits}b}"[::-1], 2) for number in range(2**bits)]
+    return [number + 1 for number in turned if number < page_count]
+
+
+def _begin(context: ProjectContext) -> Reading:
+    newest = context.client.newest_change(context.project_id) or BEFORE_ALL
+    now = context.journal.now()
+    return Reading(_config(context), newest, now, compared_at=now)
+
+
+def _config(context: ProjectContext) -> str:
+    """What decides how a task is read: where another was noted, all are read again."""
+    config = context.config
+    return "\n".join((config.from_name, config.data_field, *config.classes))
+
+
+def _read_changed(context: ProjectContext, reading: Reading) -> Reading:
+    """Read what changed; where that is most of a project, begin to read it whole again."""
+    now = context.journal.now()
+    overlap = OVERLAP if now - reading.newest_read_at < SETTLED_S else timedelta()
+    since = moment(reading.newest_change) - overlap
+    tasks = context.client.changed_tasks(context.project_id, since, MANY_CHANGES)
+    if tasks is None:
+        return _begin(context)
+    newest = _put(context, tasks)
+    if newest <= reading.newest_change:
+        return reading
+    return replace(reading, newest_change=newest, newest_read_at=now)
+
+
+def _read_pages(context: ProjectContext, reading: Reading) -> Reading:
+    """Read pages for READ_FOR_S seconds, one at least."""
+    started = time.monotonic()
+    read = list(reading.pages_read)
+    page_count = reading.page_count or 1
+    while time.monotonic() - started < READ_FOR_S or read == list(reading.pages_read):
+        number = next((page for page in spread_order(page_count) if page not in read), None)
+        if number is None:
+            break
+        page = context.client.task_page(context.project_id, number, PAGE_TASKS)
+        page_count = max(page_count, int(np.ceil(page.total / PAGE_TASKS)))
+        _put(context, page.tasks)
+        read.append(number)
+    return replace(reading, page_count=page_count, pages_read=read)
+
+
+def _put(context: ProjectContext, tasks: Iterable[Mapping[str, Any]]) -> str:
+    """Keep tasks in the mirror; the newest of their changes, "" where there is none."""
+    newest, part = "", []
+    for task in tasks:
+        newest = max(newest, str(task["updated_at"]))
+        part.append(mirrored(task, context.config))
+    if context.journal.tasks.put(context.key, part):
+        # How many of them lack an embedding is not known before somebody looks.
+        context.journal.update_project(context.key, unembedded=None)
+    return newest

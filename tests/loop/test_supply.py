@@ -1,0 +1,277 @@
+"""How many tasks lie ahead, and in which order they are published; Label Studio is imitated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.label_studio.label_config import ImageChoices
+from backend.loop import supply
+from backend.loop.context import ProjectContext, WorkerContext
+from backend.settings import Settings
+from model_store.journal import Journal
+from model_store.project_folder import ProjectFolder
+from model_store.rankings import Ranking, write_ranking
+from tests.states import CLASSES, KEY, mirrored_task, queued_task, round_state
+
+CONFIG = ImageChoices("label", "image", "image", ("cat", "dog"))
+POOL = 40
+
+
+class ImitatedLabelStudio:
+    """Keeps predictions; `lost` counts the answers that never arrive though they are stored."""
+
+    def __init__(self) -> None:
+        self.stored: list[tuple[int, str]] = []
+        self.predictions: list[dict[str, Any]] = []
+        self.requests = 0
+        self.lost = 0
+        self.gone: set[int] = set()
+
+    def create_prediction(self, task_id: int, **fields: Any) -> int | None:
+        self.requests += 1
+        if task_id in self.gone:
+            return None
+        self.stored.append((task_id, fields["model_version"]))
+        self.predictions.append(fields)
+        if self.lost:
+            self.lost -= 1
+            raise TimeoutError("no answer")
+        return len(self.stored)
+
+    def selected_tasks(self, _project_id: int, task_ids: list[int], include: str):
+        self.requests += 1
+        for number, (task_id, version) in enumerate(self.stored, 1):
+            if task_id in task_ids:
+                yield {"id": task_id, "predictions": [{"id": number, "model_version": version}]}
+
+    def published(self) -> list[int]:
+        return [task_id for task_id, _version in self.stored]
+
+
+@pytest.fixture
+def journal(tmp_path) -> Journal:
+    journal = Journal.in_folder(tmp_path, clock=lambda: 1000.0)
+    journal.note_changed(KEY)
+    journal.update_project(KEY, users=1)
+    journal.tasks.put(KEY, [mirrored_task(task_id) for task_id in range(POOL)])
+    return journal
+
+
+@pytest.fixture
+def label_studio() -> ImitatedLabelStudio:
+    return ImitatedLabelStudio()
+
+
+@pytest.fixture
+def context(journal, label_studio, tmp_path) -> ProjectContext:
+    worker = WorkerContext(
+        Settings(model_dir=tmp_path, budget=4),
+        journal,
+        session=SimpleNamespace(),  # type: ignore[arg-type]  # no network is needed here
+        access=SimpleNamespace(),  # type: ignore[arg-type]
+    )
+    folder = ProjectFolder(tmp_path / KEY)
+    return ProjectContext(worker, label_studio, SimpleNamespace(), folder, KEY, 12, CONFIG)
+
+
+@pytest.fixture
+def state(journal, context):
+    """A round that ranked the pool backwards: task 39 first; it took 10 s."""
+    state = round_state(3, started_at=980.0, finished_at=990.0, n_pool=POOL)
+    journal.open_round(state)
+    ids = np.arange(POOL)[::-1].copy()
+    labels = np.tile([0, 1], POOL // 2).astype(np.int32)
+    probabilities = np.full(POOL, 0.75, np.float32)
+    path = context.folder.ranking_file(3)
+    write_ranking(path, Ranking(ids, np.arange(POOL) % 4, labels, probabilities))
+    return state
+
+
+def label(journal, *task_ids, at=0.0, by=1):
+    journal.tasks.put(
+        KEY,
+        [
+            mirrored_task(task_id, class_name="cat", annotated_at=at, annotated_by=by)
+            for task_id in task_ids
+        ],
+    )
+
+
+def top_up(context, state):
+    while supply.top_up(context, state):
+        pass
+
+
+def test_wanted_ahead_is_a_batch_and_one_for_each_user_when_nobody_labels(context, state):
+    assert supply.wanted_ahead(context, state) == 4 + 1
+
+
+def test_wanted_ahead_is_what_people_label_until_the_next_flip_when_that_is_more(
+    context, state, journal
+):
+    # Seven labels in the last ten seconds; a round took 15 s, so 30 s are to be bridged: 21 labels.
+    for task_id in range(7):
+        label(journal, task_id, at=500.0 - task_id)
+    journal.open_round(round_state(4, started_at=980.0, finished_at=995.0))
+    assert supply.labels_per_s(context) == pytest.approx(0.7)
+    assert supply.wanted_ahead(context, state) == 21 + 1
+
+
+@pytest.mark.parametrize(
+    ("ages", "expected"),
+    [
+        ([0], 0.1),  # somebody just began
+        ([0, 12, 14, 16, 18, 20, 22, 24, 26, 28], 10 / 30),  # and had worked faster before
+        ([0, 121, 122], 0.1),  # long ago
+        ([0, *range(40, 120, 4)], 21 / 120),
+    ],
+)
+def test_labels_per_s_are_the_fastest_of_the_last_minutes(context, journal, ages, expected):
+    for task_id, age in enumerate(ages):
+        label(journal, task_id, at=500.0 - age)
+    assert supply.labels_per_s(context) == pytest.approx(expected)
+
+
+def test_rounds_are_taken_to_last_ten_seconds_when_they_were_shorter(context, journal):
+    state = round_state(4, started_at=980.0, finished_at=981.0)
+    journal.open_round(state)
+    for task_id in range(9):
+        label(journal, task_id, at=500.0)
+    assert supply.wanted_ahead(context, state) == 2 * 10 * 0.9 + 1
+
+
+@pytest.mark.parametrize(
+    ("users", "labeled_by", "expected"), [(1, 0, 1), (50, 0, 50), (500, 0, 64), (500, 3, 70)]
+)
+def test_holders_are_all_users_of_a_small_organization(
+    context, journal, users, labeled_by, expected
+):
+    journal.update_project(KEY, users=users)
+    for person in range(labeled_by):
+        label(journal, person, by=person)
+    assert supply.holders(context) == expected
+
+
+def test_top_up_publishes_the_head_of_the_ranking_with_scores_in_order(
+    context, state, label_studio
+):
+    top_up(context, state)
+    assert label_studio.published() == [39, 38, 37, 36, 35, 34, 33, 32]  # whole chunks
+    scores = [fields["score"] for fields in label_studio.predictions]
+    assert scores == pytest.approx([0, 1 / 5, 2 / 6, 3 / 7, 4 / 8, 5 / 9, 6 / 10, 7 / 11])
+    clusters = [fields["cluster"] for fields in label_studio.predictions]
+    assert clusters == [300_000, 300_001, 300_002, 300_003] * 2
+    choices = [f["result"][0]["value"]["choices"] for f in label_studio.predictions]
+    assert choices == [["cat"], ["dog"]] * 4
+
+
+def test_batch_is_the_budget_and_the_rest_is_the_reserve(context, state, journal):
+    top_up(context, state)
+    assert [task.is_reserve for task in journal.queue(state)] == [False] * 4 + [True] * 4
+
+
+def test_top_up_asks_nothing_while_enough_lies_ahead(context, state, label_studio):
+    top_up(context, state)
+    label_studio.requests = 0
+    assert not supply.top_up(context, state)
+    assert label_studio.requests == 0
+
+
+def test_top_up_goes_on_where_it_ended_as_far_as_the_pool_goes(
+    context, state, journal, label_studio
+):
+    for task_id in range(POOL)[::-1]:
+        top_up(context, state)
+        assert journal.queue_progress(state).waiting >= min(5, task_id + 1)
+        label(journal, task_id)
+    assert label_studio.published() == list(range(POOL))[::-1]
+    # One request a label, whole chunks of them at a time.
+    assert label_studio.requests == POOL
+
+
+def test_top_up_leaves_out_what_was_labeled_or_skipped_meanwhile(
+    context, state, journal, label_studio
+):
+    label(journal, 39, 37)
+    journal.tasks.put(KEY, [mirrored_task(36, is_skipped=True)])
+    journal.tasks.remove(KEY, [35])
+    top_up(context, state)
+    assert label_studio.published() == [38, 34, 33, 32, 31, 30, 29, 28]
+
+
+def test_what_is_not_ranked_yet_follows_where_the_ranking_ends(
+    context, state, journal, label_studio
+):
+    journal.tasks.put(KEY, [mirrored_task(task_id) for task_id in range(POOL, POOL + 20)])
+    label(journal, *range(1, POOL), at=None)  # all but the last of the ranking
+    top_up(context, state)
+    assert label_studio.published() == [0, *range(POOL, POOL + 7)]
+    scores = [fields["score"] for fields in label_studio.predictions]
+    assert scores == sorted(scores)
+    assert scores[-1] < 1
+    assert all(fields["result"] == [] for fields in label_studio.predictions[1:])
+    label(journal, 0, *range(POOL, POOL + 7), at=None)
+    top_up(context, state)
+    assert label_studio.published()[8:] == list(range(POOL + 7, POOL + 15))
+
+
+def test_top_up_goes_past_tasks_that_label_studio_no_longer_has(
+    context, state, journal, label_studio
+):
+    label_studio.gone = {38, 36}
+    top_up(context, state)
+    assert label_studio.published()[:3] == [39, 37, 35]
+    assert not {38, 36} & set(journal.tasks.ids(KEY))
+    assert journal.awaiting(state) == []
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_nothing_is_published_twice_when_answers_were_lost(
+    context, state, journal, label_studio, lost
+):
+    label_studio.lost = lost
+    for _ in range(lost):
+        with pytest.raises(TimeoutError):
+            top_up(context, state)
+    top_up(context, state)
+    assert label_studio.published() == [39, 38, 37, 36, 35, 34, 33, 32]
+    assert journal.awaiting(state) == []
+
+
+def test_publish_first_serves_whoever_labels_now(context, state, journal, label_studio):
+    for person in range(3):
+        label(journal, person, at=500.0, by=person)
+    supply.publish_first(context, state)
+    assert len(label_studio.stored) >= supply.FIRST_TASKS + 2 * 3
+
+
+def test_publish_first_takes_no_more_than_there_is(context, journal, label_studio):
+    journal.tasks.remove(KEY, [task_id for task_id in range(POOL) if task_id not in (7, 9)])
+    state = round_state(4, n_pool=2)
+    journal.open_round(state)
+    write_ranking(context.folder.ranking_file(4), Ranking(np.array([7, 9]), np.array([0, 1])))
+    supply.publish_first(context, state)
+    assert label_studio.published() == [7, 9]
+    assert [fields["result"] for fields in label_studio.predictions] == [[], []]
+
+
+def test_preselection_is_the_class_when_the_config_has_it(context):
+    task = queued_task(0, class_name="dog", probability=0.75)
+    (region,) = supply.preselection(context, task)
+    assert (region["from_name"], region["value"]) == ("label", {"choices": ["dog"]})
+
+
+def test_preselection_is_empty_when_nothing_was_trained(context):
+    assert supply.preselection(context, queued_task(0)) == []
+
+
+def test_preselection_is_empty_when_the_config_lost_the_class_meanwhile(context):
+    config = replace(CONFIG, classes=("cat", "bird"))
+    task = queued_task(0, class_name="dog", probability=0.75)
+    assert supply.preselection(replace(context, config=config), task) == []
+    assert CLASSES[1] == "dog"

@@ -1,0 +1,63 @@
+"""The Data Manager's tab that shows the queue."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.label_studio
+TITLE = "Next to label (active learning)"
+
+
+def tabs_of(label_studio, project_id):
+    tabs = label_studio.api.call("GET", "/api/dm/views/", params={"project": project_id})
+    return {tab["data"]["title"]: tab["id"] for tab in tabs}
+
+
+def tasks_of(label_studio, project_id, tab_id):
+    """The task ids of a tab in the order that the Data Manager shows them."""
+    parameters = {"project": project_id, "view": tab_id, "page_size": 100}
+    reply = label_studio.api.call("GET", "/api/tasks", params=parameters)
+    return [task["id"] for task in reply["tasks"]]
+
+
+def test_tab_shows_the_queue_in_rank_order_round_after_round(
+    label_studio, inline, connected_project, annotator
+):
+    project_id, _ = connected_project(24)
+    first = inline.reconcile(project_id)
+    tabs = tabs_of(label_studio, project_id)
+    assert list(tabs) == ["Default", TITLE]
+    assert tasks_of(label_studio, project_id, tabs[TITLE]) == first["batch"] + first["reserve"]
+    person = annotator(project_id)
+    for _ in range(6):
+        person.label_next()
+    left = (first["batch"] + first["reserve"])[6:]
+    assert tasks_of(label_studio, project_id, tabs[TITLE]) == left
+    second = inline.reconcile(project_id)
+    assert second["round"] == 1
+    assert tabs_of(label_studio, project_id) == tabs
+    assert tasks_of(label_studio, project_id, tabs[TITLE]) == second["batch"] + second["reserve"]
+
+
+def test_tab_is_not_made_again_when_somebody_deleted_it(
+    label_studio, inline, connected_project, annotator
+):
+    project_id, _ = connected_project(24)
+    inline.reconcile(project_id)
+    tab_id = tabs_of(label_studio, project_id)[TITLE]
+    label_studio.api.call("DELETE", f"/api/dm/views/{tab_id}/")
+    person = annotator(project_id)
+    for _ in range(6):
+        person.label_next()
+    status = inline.reconcile(project_id)
+    assert (status["round"], status["last_error"]) == (1, None)
+    assert list(tabs_of(label_studio, project_id)) == ["Default"]
+
+
+def test_tab_is_removed_with_the_backend(label_studio, inline, connected_project):
+    project_id, _ = connected_project(12)
+    inline.reconcile(project_id)
+    backend_id = label_studio.api.call("GET", "/api/ml", params={"project": project_id})[0]["id"]
+    label_studio.api.call("DELETE", f"/api/ml/{backend_id}")
+    inline.reconcile(project_id)
+    assert list(tabs_of(label_studio, project_id)) == ["Default"]

@@ -1,0 +1,181 @@
+"""Nobody waits for a network: rounds go on while it trains, and take it over when it is whole."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from backend.loop.worker import Worker
+from backend.vision import VisionSession
+from tests.loop.conftest import colored_tasks, wait_for
+
+pytestmark = pytest.mark.label_studio
+
+
+@pytest.fixture(scope="module")
+def tuned(inline):
+    """The same backend with a block that is fine-tuned."""
+    return inline.worker_with(finetune="blocks:1")
+
+
+def label(annotator, project_id, count):
+    person = annotator(project_id)
+    return [person.label_next() for _ in range(count)]
+
+
+def test_network_is_taken_over_at_a_round_of_its_own(inline, tuned, connected_project, annotator):
+    project_id, _ = connected_project(30)
+    key = inline.key(project_id)
+    first = inline.reconcile(project_id, tuned)
+    assert label(annotator, project_id, 6) == first["batch"]
+    # What the queue does meanwhile: a round with a new head on the embeddings at hand.
+    fast = inline.keep_queue(project_id, tuned)
+    assert (fast["round"], fast["model_version"]) == (1, "alfa-mix r1 · 6 labels")
+    assert inline.journal.published_round(key).tuning == 0
+    after = inline.reconcile(project_id, tuned)
+    assert after["last_round"]["statistics"]["reason"] == "a fine-tuned network is ready"
+    published = inline.journal.published_round(key)
+    assert (published.number, published.tuning, published.n_embedded) == (2, 1, 30)
+    tuning = inline.journal.tunings.newest_done(key)
+    assert (tuning.n_labeled, tuning.statistics["round"]) == (6, 1)
+    assert label(annotator, project_id, 6) == after["batch"]
+
+
+def test_new_tasks_are_embedded_with_the_network_that_rounds_choose_by(
+    label_studio, inline, tuned, connected_project, annotator
+):
+    project_id, _ = connected_project(30)
+    inline.reconcile(project_id, tuned)
+    label(annotator, project_id, 6)
+    inline.reconcile(project_id, tuned)
+    data = [{"image": task["image"]} for task in colored_tasks(12, seed=5)]
+    added = label_studio.import_tasks(project_id, data)
+    after = inline.reconcile(project_id, tuned)
+    assert after["last_round"]["pool"] == 30 - 6 + 12
+    assert set(after["batch"] + after["reserve"]) & set(added)
+
+
+class ImitatedSlowTraining:
+    """Training that lasts until a test lets it end, as on a large network and a small machine."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.began, self.may_end = threading.Event(), threading.Event()
+        train = VisionSession.train
+
+        def slowly(session, *arguments, **keywords):
+            self.began.set()
+            assert self.may_end.wait(300)
+            return train(session, *arguments, **keywords)
+
+        monkeypatch.setattr(VisionSession, "train", slowly)
+
+
+@contextmanager
+def working_on(inline, context, project_id, slow):
+    """A worker's two threads, for one project."""
+    worker, key = Worker(context), inline.key(project_id)
+
+    def keep(do):
+        while not worker.stopping:
+            if not do(inline.journal.project(key)):
+                time.sleep(0.1)
+
+    threads = [
+        threading.Thread(target=keep, args=(do,)) for do in (worker.work_on, worker.compute_for)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        slow.may_end.set()
+        worker.stopping = True
+        for thread in threads:
+            thread.join()
+
+
+def test_queue_is_supplied_and_follows_labels_during_an_imitated_long_training(
+    inline, tuned, connected_project, annotator, monkeypatch
+):
+    project_id, _ = connected_project(60)
+    slow = ImitatedSlowTraining(monkeypatch)
+    with working_on(inline, tuned, project_id, slow):
+        wait_for("the first round", lambda: inline.status(project_id)["last_round"])
+        person = annotator(project_id)
+        served = []
+        while len(served) < 36:
+            task = person.open_next()
+            assert task is not None
+            versions = {p["model_version"] for p in task["predictions"]}
+            assert any(version.startswith("alfa-mix r") for version in versions)
+            person.submit(task)
+            served.append(task["id"])
+            time.sleep(0.1)
+        assert slow.began.is_set()
+        status = wait_for("a round that follows", lambda: _round(inline, project_id, 3))
+        assert status["background"]["phase"] == "train"
+        assert inline.journal.published_round(inline.key(project_id)).tuning == 0
+        slow.may_end.set()
+        wait_for(
+            "the network to be taken over",
+            lambda: inline.journal.published_round(inline.key(project_id)).tuning >= 1,
+        )
+
+
+def _round(inline, project_id, number):
+    status = inline.status(project_id)
+    return status if status["round"] >= number else None
+
+
+def test_training_begins_anew_when_the_worker_was_killed_in_it(
+    inline, tuned, connected_project, annotator, monkeypatch
+):
+    project_id, _ = connected_project(24)
+    key = inline.key(project_id)
+    inline.reconcile(project_id, tuned)
+    label(annotator, project_id, 6)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_arguments, **_keywords):
+        raise Killed
+
+    with monkeypatch.context() as killing, pytest.raises(Killed):
+        killing.setattr(VisionSession, "train", kill)
+        inline.reconcile(project_id, tuned)
+    assert inline.journal.tunings.newest(key).phase == "train"
+    assert inline.status(project_id)["round"] == 1
+    inline.reconcile(project_id, tuned)
+    assert inline.journal.tunings.newest_done(key).number == 1
+
+
+def test_training_begins_anew_when_the_classes_change_in_it(
+    label_studio, inline, tuned, connected_project, annotator, monkeypatch
+):
+    project_id, _ = connected_project(24)
+    key = inline.key(project_id)
+    inline.reconcile(project_id, tuned)
+    label(annotator, project_id, 6)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_arguments, **_keywords):
+        raise Killed
+
+    with monkeypatch.context() as killing, pytest.raises(Killed):
+        killing.setattr(VisionSession, "train", kill)
+        inline.reconcile(project_id, tuned)
+    path = f"/api/projects/{project_id}"
+    config = label_studio.api.call("GET", path)["label_config"]
+    more = config.replace('<Choice value="red"/>', '<Choice value="red"/><Choice value="teal"/>')
+    label_studio.api.call("PATCH", path, json={"label_config": more})
+    after = inline.reconcile(project_id, tuned)
+    assert after["last_error"] is None
+    tuning = inline.journal.tunings.newest_done(key)
+    assert list(tuning.classes) == ["blue", "green", "red", "teal"]
+    assert inline.journal.published_round(key).tuning == tuning.number

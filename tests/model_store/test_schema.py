@@ -1,0 +1,143 @@
+"""From an earlier release's tables to today's: an old MODEL_DIR goes on."""
+
+import sqlite3
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from backend.errors import StoreError
+from model_store.journal import Journal
+from model_store.schema import LAYOUT, metadata
+from tests.states import KEY
+
+# What release 0.1 wrote: copied from a journal.sqlite that it made (`sqlite3 FILE .schema`).
+LAYOUT_1 = """
+CREATE TABLE project (
+    "key" TEXT NOT NULL, project_id INTEGER NOT NULL, title TEXT NOT NULL,
+    label_config TEXT NOT NULL, backend_url TEXT NOT NULL, access_token TEXT NOT NULL,
+    hostname TEXT NOT NULL, connected BOOLEAN NOT NULL, changed INTEGER NOT NULL,
+    seen INTEGER NOT NULL, training_requested INTEGER NOT NULL, checked_at FLOAT NOT NULL,
+    phase TEXT NOT NULL, phase_done INTEGER NOT NULL, phase_total INTEGER NOT NULL,
+    phase_started_at FLOAT NOT NULL, labeled INTEGER NOT NULL, skipped INTEGER NOT NULL,
+    pool INTEGER NOT NULL, counters TEXT NOT NULL, previous_sampling TEXT, webhook_id INTEGER,
+    last_error TEXT, last_error_at FLOAT, batch_progress_at FLOAT NOT NULL, PRIMARY KEY ("key")
+);
+CREATE TABLE round (
+    "key" TEXT NOT NULL, number INTEGER NOT NULL, phase TEXT NOT NULL, strategy TEXT NOT NULL,
+    settings JSON NOT NULL, classes JSON NOT NULL, n_labeled INTEGER NOT NULL,
+    n_pool INTEGER NOT NULL, model_version TEXT NOT NULL, checkpoint TEXT, features_version TEXT,
+    statistics JSON NOT NULL, seconds JSON NOT NULL, started_at FLOAT NOT NULL, finished_at FLOAT,
+    PRIMARY KEY ("key", number)
+);
+CREATE TABLE batch (
+    "key" TEXT NOT NULL, number INTEGER NOT NULL, rank INTEGER NOT NULL, task_id INTEGER NOT NULL,
+    cluster INTEGER NOT NULL, score FLOAT NOT NULL, is_reserve BOOLEAN NOT NULL, class_name TEXT,
+    probability FLOAT, prediction_id INTEGER, PRIMARY KEY ("key", number, rank)
+);
+CREATE INDEX ix_batch_task_id ON batch (task_id);
+CREATE TABLE unreadable (
+    "key" TEXT NOT NULL, task_id INTEGER NOT NULL, uri TEXT NOT NULL, reason TEXT NOT NULL,
+    tried_at FLOAT NOT NULL, PRIMARY KEY ("key", task_id)
+);
+"""
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A project after two rounds, the third under way, as release 0.1 left it."""
+    connection = sqlite3.connect(tmp_path / "journal.sqlite")
+    connection.executescript(LAYOUT_1)
+    project = (KEY, 12, "t", "<View/>", "http://b", "tok", "http://ls", 1, 9, 8, 0, 5.0, "train")
+    connection.execute(
+        f"INSERT INTO project VALUES ({','.join('?' * 25)})",
+        (*project, 1, 60, 4.0, 40, 0, 60, "100/40/40/0", "Sequential sampling", 3, None, None, 4.0),
+    )
+    for number, phase, checkpoint in (
+        (0, "done", None),
+        (1, "done", "00001.st"),
+        (2, "train", None),
+    ):
+        connection.execute(
+            f"INSERT INTO round VALUES ({','.join('?' * 15)})",
+            (
+                *(KEY, number, phase, "auto", "{}", '["cat", "dog"]', 20 * number, 70),
+                *(f"alfa-mix r{number} · {20 * number} labels", checkpoint, f"f{number}"),
+                *("{}", '{"train": 3.0}', 1.0, 2.0 if phase == "done" else None),
+            ),
+        )
+    connection.execute("INSERT INTO batch VALUES (?,1,0,7,100000,0.0,0,'cat',0.5,77)", (KEY,))
+    connection.commit()
+    connection.close()
+    return tmp_path
+
+
+def test_projects_rounds_and_queues_are_kept(old):
+    journal = Journal.in_folder(old)
+    project = journal.project(KEY)
+    assert (project.title, project.webhook_id, project.labeled) == ("t", 3, 40)
+    assert (project.unembedded, project.users, project.background) == (None, 0, "")
+    assert journal.published_round(KEY).model_version == "alfa-mix r1 · 20 labels"
+    (task,) = journal.queue(journal.published_round(KEY))
+    assert (task.task_id, task.prediction_id) == (7, 77)
+
+
+def test_what_a_round_had_tuned_becomes_a_network_of_its_own(old):
+    journal = Journal.in_folder(old)
+    tuning = journal.tunings.newest_done(KEY)
+    assert (tuning.number, tuning.checkpoint, tuning.features_version) == (1, "00001.st", "f1")
+    assert (tuning.n_labeled, list(tuning.classes)) == (20, ["cat", "dog"])
+    assert journal.published_round(KEY).tuning == 1
+
+
+def test_a_round_that_trained_begins_again_from_its_choice(old):
+    assert Journal.in_folder(old).latest_round(KEY).phase == "select"
+
+
+def test_the_tables_are_those_of_a_new_journal(old, tmp_path_factory):
+    Journal.in_folder(old).close()
+    new = tmp_path_factory.mktemp("new")
+    Journal.in_folder(new).close()
+
+    def columns(folder):
+        inspector = sa.inspect(sa.create_engine(f"sqlite:///{folder / 'journal.sqlite'}"))
+        return {
+            table: {column["name"] for column in inspector.get_columns(table)}
+            for table in metadata.tables
+        }
+
+    assert columns(old) == columns(new)
+
+
+def test_prepare_does_nothing_to_todays_layout(old):
+    Journal.in_folder(old).close()
+    again = Journal.in_folder(old)
+    assert again.tunings.newest(KEY).number == 1
+    assert again.latest_round(KEY).number == 2
+
+
+def test_prepare_raises_when_a_later_release_wrote_the_journal(old):
+    Journal.in_folder(old).close()
+    connection = sqlite3.connect(old / "journal.sqlite")
+    connection.execute("UPDATE layout SET number = 99")
+    connection.commit()
+    with pytest.raises(StoreError, match=rf"layout 99, this release knows layouts up to {LAYOUT}"):
+        Journal.in_folder(old)
+
+
+def test_two_processes_may_bring_a_journal_up_to_date_at_once(old):
+    failures = []
+
+    def open_it():
+        try:
+            Journal.in_folder(old).close()
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert Journal.in_folder(old).tunings.newest(KEY).number == 1
