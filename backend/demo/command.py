@@ -21,6 +21,7 @@ from backend.harness.api import Api
 from backend.harness.crew import Crew
 from backend.harness.people import annotator_account
 from backend.harness.person import Habits
+from backend.harness.shift import Served
 
 LABEL_STUDIO_VENV = ".venv-label-studio"
 # What a simulated annotator takes for a label: slow enough to watch.
@@ -120,14 +121,38 @@ def _run_rounds(demo: Demo, arguments: argparse.Namespace) -> None:
             demo.check()
             crew.check()
 
+        served = _Served(demo, crew)
         rounds_left = arguments.rounds if crew.people else 0
         if rounds_left > 0:
             crew.start()
         while rounds_left > 0 and not (status.pool_is_empty and arguments.exit):
-            status = report.next_round(status, check)
+            status = report.next_round(status, check, served.since_last_time)
             rounds_left -= 1
+            _let_one_leave(crew)
     while not arguments.exit:
         status = report.next_round(status, demo.check)
+
+
+class _Served:
+    """Tells what the crew was served, a round at a time."""
+
+    def __init__(self, demo: Demo, crew: Crew) -> None:
+        self._demo = demo
+        self._crew = crew
+        self._told = 0
+
+    def since_last_time(self) -> str:
+        """Where the tasks came from since this was asked before; "" where there are no people."""
+        events = self._crew.events
+        new, self._told = events[self._told :], len(events)
+        return str(Served.of(new, self._demo.was_queued)) if events else ""
+
+
+def _let_one_leave(crew: Crew) -> None:
+    """Of three or more, one walks off with a task open, as somebody does every evening."""
+    if len(crew.people) >= 3 and not crew.people[-1].is_gone(0):
+        crew.people[-1].leave()
+        _say(f"  {crew.people[-1].name} went home with a task open")
 
 
 @contextmanager

@@ -38,10 +38,15 @@ class RoundsReport:
         self._error: str | None = None
         self._phase: str | None = None
 
-    def next_round(self, seen: ProjectStatus | None, check: Callable[[], None]) -> ProjectStatus:
+    def next_round(
+        self,
+        seen: ProjectStatus | None,
+        check: Callable[[], None],
+        beside: Callable[[], str] = lambda: "",
+    ) -> ProjectStatus:
         """The status once a later round than `seen` is published or the pool is empty; told.
 
-        `check` is called between looks; it may raise to end the wait.
+        `check` is called between looks; it may raise to end the wait. `beside` ends the line.
         """
         while True:
             check()
@@ -50,7 +55,7 @@ class RoundsReport:
                 self._show(status)
                 if _is_news(status, seen):
                     _clear_line()
-                    print(self._line(status), flush=True)
+                    print("  ".join(filter(None, [self._line(status), beside()])), flush=True)
                     return status
             time.sleep(POLL_S)
 

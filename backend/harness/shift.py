@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +33,44 @@ class Event:
     def is_turned_away(self) -> bool:
         """Whether the person asked for a task and got none."""
         return self.task_id is None
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where the tasks came from that people were handed.
+
+    batch, supply: published by the round that the queue follows, within its budget and beyond it.
+    earlier: published by an earlier round, and held or begun since. outside: none of these.
+    turned_away: how often the queue had no task for somebody.
+    """
+
+    batch: int
+    supply: int
+    earlier: int
+    outside: int
+    turned_away: int
+
+    @classmethod
+    def of(cls, events: Sequence[Event], was_queued: Callable[[int], bool]) -> Served:
+        """The sums of a log; `was_queued` tells of a task id whether a round ever published it."""
+        found = Counter(_origin(event, was_queued) for event in events if event.action == "open")
+        return cls(**{origin: found[origin] for origin in cls.__annotations__})
+
+    def __str__(self) -> str:
+        earlier = f", {self.earlier} held before" if self.earlier else ""
+        return (
+            f"served {self.batch} of the batch, {self.supply} of the supply{earlier}, "
+            f"{self.outside} outside; {self.turned_away} turned away"
+        )
+
+
+def _origin(event: Event, was_queued: Callable[[int], bool]) -> str:
+    if event.task_id is None:
+        return "turned_away"
+    if event.score is not None and event.score < 1:
+        # A rank below the budget has a score below one half: see label_studio.queue.score.
+        return "batch" if event.score < 0.5 else "supply"
+    return "earlier" if was_queued(event.task_id) else "outside"
 
 
 class Shift:

@@ -302,11 +302,6 @@ class LabelStudioClient:
         body = {"project": project_id, "data": data}
         return int(self._call(self._requesting("POST", "api/dm/views/", json=body))["id"])
 
-    def update_tab(self, tab_id: int, data: dict[str, Any]) -> bool:
-        """Replace what a tab shows; False where somebody deleted it."""
-        request = self._requesting("PATCH", f"api/dm/views/{tab_id}/", json={"data": data})
-        return self._found(request) is not None
-
     def delete_tab(self, tab_id: int) -> None:
         """Delete a tab; one that is gone already is no error."""
         self._found(self._requesting("DELETE", f"api/dm/views/{tab_id}/"))

@@ -1,8 +1,9 @@
 """The Data Manager's tab that shows the queue: what is labeled next, in rank order.
 
 *Label Tasks As Displayed*, also by a link or bookmark, follows the tab's order, so the tab is a
-second way into the queue. Label Studio averages the score over predictions of the version that the
-backend last answered, which is the one that the tab shows.
+second way into the queue. Label Studio sorts by the score of the version that the backend last
+answered, tasks without one last. The tab names no version: a page that is open keeps the filters
+that it loaded, and must not run dry when the queue flips.
 """
 
 from __future__ import annotations
@@ -16,46 +17,30 @@ TITLE = "Next to label (active learning)"
 DEFAULT = {"title": "Default"}
 
 
-def keep_tab(client: LabelStudioClient, project_id: int, tab_id: int | None, version: str) -> int:
-    """The id of the tab, now on a version; it is made once, and not again where it was deleted."""
-    if tab_id is not None:
-        client.update_tab(tab_id, _shown(version))
-        return tab_id
+def make_tab(client: LabelStudioClient, project_id: int) -> int:
+    """The id of a project's tab, made where it is not there yet."""
     tabs = client.tabs(project_id)
-    made_before = next((found for found, title in tabs.items() if title == TITLE), None)
-    if made_before is not None:
-        client.update_tab(made_before, _shown(version))
-        return made_before
+    for tab_id, title in tabs.items():
+        if title == TITLE:
+            return tab_id
     if not tabs:
         client.create_tab(project_id, DEFAULT)
-    return client.create_tab(project_id, _shown(version))
+    return client.create_tab(project_id, _shown())
 
 
-def _shown(version: str) -> dict[str, Any]:
+def _shown() -> dict[str, Any]:
+    unlabeled = [_none_of("total_annotations"), _none_of("cancelled_annotations")]
     return {
         "title": TITLE,
         "ordering": ["tasks:predictions_score"],
-        "filters": {
-            "conjunction": "and",
-            "items": [
-                {
-                    "filter": "filter:tasks:predictions_model_versions",
-                    "operator": "contains",
-                    "type": "List",
-                    "value": [version],
-                },
-                {
-                    "filter": "filter:tasks:total_annotations",
-                    "operator": "equal",
-                    "type": "Number",
-                    "value": 0,
-                },
-                {
-                    "filter": "filter:tasks:cancelled_annotations",
-                    "operator": "equal",
-                    "type": "Number",
-                    "value": 0,
-                },
-            ],
-        },
+        "filters": {"conjunction": "and", "items": unlabeled},
+    }
+
+
+def _none_of(column: str) -> dict[str, Any]:
+    return {
+        "filter": f"filter:tasks:{column}",
+        "operator": "equal",
+        "type": "Number",
+        "value": 0,
     }

@@ -68,19 +68,23 @@ def flip(context: ProjectContext, state: RoundState) -> RoundState:
     journal = context.journal
     if journal.queue_progress(state).waiting:
         context.client.update_project(context.project_id, model_version=state.model_version)
-        _show_queue(context, state)
+        _show_queue(context)
     networks = (journal.tunings.newest_done(state.key), journal.tunings.newest(state.key))
     context.folder.drop_old_rounds({found.checkpoint or "" for found in networks if found})
     journal.forget_queues_before(state)
     return journal.update_round(state, phase=phases.DONE, finished_at=journal.now())
 
 
-def _show_queue(context: ProjectContext, state: RoundState) -> None:
-    """Let the tab of the Data Manager follow; a queue that cannot be looked at is a queue still."""
+def _show_queue(context: ProjectContext) -> None:
+    """Make the tab that shows the queue, once: who deletes it does not want it.
+
+    A queue that cannot be looked at is a queue still.
+    """
     project = context.journal.project(context.key)
-    known = None if project is None else project.tab_id
+    if project is None or project.tab_id is not None:
+        return
     try:
-        tab_id = tab.keep_tab(context.client, context.project_id, known, state.model_version)
+        tab_id = tab.make_tab(context.client, context.project_id)
     except LabelStudioError as error:
         logger.warning("project %d: no tab that shows the queue: %s", context.project_id, error)
         return

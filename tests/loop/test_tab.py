@@ -27,16 +27,19 @@ def test_tab_shows_the_queue_in_rank_order_round_after_round(
     first = inline.reconcile(project_id)
     tabs = tabs_of(label_studio, project_id)
     assert list(tabs) == ["Default", TITLE]
-    assert tasks_of(label_studio, project_id, tabs[TITLE]) == first["batch"] + first["reserve"]
+    queue = first["batch"] + first["reserve"]
+    assert tasks_of(label_studio, project_id, tabs[TITLE])[: len(queue)] == queue
     person = annotator(project_id)
     for _ in range(6):
         person.label_next()
-    left = (first["batch"] + first["reserve"])[6:]
-    assert tasks_of(label_studio, project_id, tabs[TITLE]) == left
+    assert tasks_of(label_studio, project_id, tabs[TITLE])[: len(queue) - 6] == queue[6:]
     second = inline.reconcile(project_id)
     assert second["round"] == 1
     assert tabs_of(label_studio, project_id) == tabs
-    assert tasks_of(label_studio, project_id, tabs[TITLE]) == second["batch"] + second["reserve"]
+    queue = second["batch"] + second["reserve"]
+    shown = tasks_of(label_studio, project_id, tabs[TITLE])
+    assert shown[: len(queue)] == queue
+    assert len(shown) == 24 - 6
 
 
 def test_tab_is_not_made_again_when_somebody_deleted_it(
