@@ -17,6 +17,7 @@ COMMANDS = {
     "loop": ("benchmarks.loop", "who waits how long on a running Label Studio"),
     "people": ("benchmarks.people", "who is turned away, and who is served outside the queue"),
     "pretraining": ("benchmarks.pretraining", "what the shipped ViT knows without labels"),
+    "timed-replay": ("benchmarks.timed_replay", "what labels are worth while others compute"),
 }
 
 

@@ -97,7 +97,7 @@ class Run:
 
     @property
     def images_seen(self) -> int:
-        """Images of the schedule behind us; an epoch's incomplete last batch counts as seen."""
+        """Images of the schedule so far; an epoch's incomplete last batch counts as seen."""
         return self.progress.epoch * len(self.pixels) + self.progress.position
 
     def resume(self) -> None:

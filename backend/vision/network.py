@@ -108,7 +108,7 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
     check_feature_blocks(spec.name, empty, spec.feature_blocks)
     arguments = {**arguments, "img_size": image_px, "num_classes": 0}
     if file is None:
-        # timm hangs its configuration on every model, where only Modules and Tensors are typed
+        # set by timm; a Module types what it does not declare as a Tensor or a Module
         vit = _from_hub(spec.name, arguments, cast("Mapping[str, Any]", empty.pretrained_cfg))
     else:
         vit = vit_from_file(spec.name, arguments, file)
@@ -125,7 +125,7 @@ def _weights_file(spec: BackboneSpec) -> WeightsFile | None:
 
 
 def _spec_of_card(spec: BackboneSpec, card: WeightsCard) -> BackboneSpec:
-    """The network of the card, which knows better than ALFAMIX_BACKBONE what is in its file."""
+    """The network of the card, which describes its own file, whatever ALFAMIX_BACKBONE says."""
     logger.info("the weights file's card says %s: ALFAMIX_BACKBONE is not used", card.model)
     return replace(spec, name=card.model, image_px=spec.image_px or card.image_px)
 

@@ -41,7 +41,7 @@ SMALL_FILE_BYTES = 4096
 
 @dataclass(frozen=True)
 class PixelBatch:
-    """Some images ready for the network, and those of the same stretch that cannot be read.
+    """Some images ready for the network, and those of the same keys that cannot be read.
 
     image_keys: of the B readable images.
     pixels: (B, 3, px, px) uint8; B may be 0.

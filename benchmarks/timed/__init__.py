@@ -1,0 +1,1 @@
+"""A replay with a clock: what labels are worth that were given while something was computed."""
