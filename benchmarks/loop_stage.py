@@ -28,6 +28,8 @@ from model_store import phases
 LABEL_STUDIO_START_S = 1800.0
 # A round may take long on a busy machine, but not for ever.
 ROUND_S = 7200.0
+# A round that is due begins sooner than this.
+SETTLED_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -122,16 +124,26 @@ class Stage:
             f"round {number}", lambda status: published_number(status) >= number
         )
 
-    def settled(self) -> dict[str, Any]:
-        """The status once there is a queue and nothing is computed, before or behind it."""
+    def published_with(self, labels: int) -> dict[str, Any]:
+        """The status once the queue follows a round that knows so many labels."""
         return self._status_when(
-            "all work to be done",
-            lambda status: (
-                published_number(status) >= 0
-                and status["phase"] in phases.RESTING
-                and status["background"] is None
-            ),
+            f"a round with {labels} labels",
+            lambda status: (status["last_round"] or {"labels": -1})["labels"] >= labels,
         )
+
+    def settled(self) -> dict[str, Any]:
+        """The status once there is a queue and for a while nothing is computed, at or behind it."""
+        resting_since: list[float] = []
+
+        def rests(status: Mapping[str, Any]) -> bool:
+            is_idle = status["phase"] in phases.RESTING and status["background"] is None
+            if published_number(status) < 0 or not is_idle:
+                resting_since.clear()
+                return False
+            resting_since.append(time.monotonic())
+            return resting_since[-1] - resting_since[0] > SETTLED_S
+
+        return self._status_when("all work to be done", rests)
 
     def network_taken_over(self) -> dict[str, Any]:
         """The status once the queue follows a round that chose by a fine-tuned network."""

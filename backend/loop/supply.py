@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
@@ -39,6 +40,9 @@ CHUNK = 8
 # Topping up lets go for other work after this long.
 PUBLISH_FOR_S = 2.0
 SCANNED_TASKS = 256
+# A Label Studio on SQLite takes one write at a time; one that is only far away takes several.
+SLOW_REQUEST_S = 0.5
+REQUESTS_WHERE_SLOW = 8
 
 
 def wanted_ahead(context: ProjectContext, state: RoundState) -> int:
@@ -115,18 +119,30 @@ def _finish_interrupted(context: ProjectContext, state: RoundState) -> None:
 
 
 def _publish(context: ProjectContext, state: RoundState, tasks: Sequence[QueuedTask]) -> None:
-    for task in tasks:
-        prediction_id = context.client.create_prediction(
-            task.task_id,
-            result=preselection(context, task),
-            score=task.score,
-            cluster=task.cluster,
-            model_version=state.model_version,
-        )
-        if prediction_id is None:
-            context.journal.note_gone(state, task.task_id)
-        else:
-            context.journal.note_prediction(state, task.task_id, prediction_id)
+    """Store predictions one after the other, or side by side where each takes long."""
+    if not tasks:
+        return
+    first, *others = tasks
+    started = time.monotonic()
+    _publish_one(context, state, first)
+    width = 1 if time.monotonic() - started < SLOW_REQUEST_S else REQUESTS_WHERE_SLOW
+    with ThreadPoolExecutor(width, "publish") as pool:
+        for done in [pool.submit(_publish_one, context, state, task) for task in others]:
+            done.result()
+
+
+def _publish_one(context: ProjectContext, state: RoundState, task: QueuedTask) -> None:
+    prediction_id = context.client.create_prediction(
+        task.task_id,
+        result=preselection(context, task),
+        score=task.score,
+        cluster=task.cluster,
+        model_version=state.model_version,
+    )
+    if prediction_id is None:
+        context.journal.note_gone(state, task.task_id)
+    else:
+        context.journal.note_prediction(state, task.task_id, prediction_id)
 
 
 def _next_chunks(

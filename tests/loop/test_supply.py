@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -275,3 +276,17 @@ def test_preselection_is_empty_when_the_config_lost_the_class_meanwhile(context)
     task = queued_task(0, class_name="dog", probability=0.75)
     assert supply.preselection(replace(context, config=config), task) == []
     assert CLASSES[1] == "dog"
+
+
+def test_requests_go_side_by_side_when_each_takes_long(context, state, label_studio, monkeypatch):
+    monkeypatch.setattr(supply, "SLOW_REQUEST_S", 0.0)
+    store, all_but_the_first = label_studio.create_prediction, threading.Barrier(supply.CHUNK - 1)
+
+    def slowly(task_id, **fields):
+        if task_id != 39:
+            all_but_the_first.wait(timeout=60)
+        return store(task_id, **fields)
+
+    label_studio.create_prediction = slowly
+    top_up(context, state)
+    assert sorted(label_studio.published()) == list(range(32, 40))
