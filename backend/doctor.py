@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.acquisition import Rule
 from backend.errors import AlfaMixError
 from backend.label_studio import connection
 from backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> int:
 
 def examine(settings: Settings, project_ids: list[int]) -> Iterator[Finding]:
     """Findings about settings, disk, weights, Label Studio and the named projects."""
-    yield Finding(True, "settings: every variable is known and in range")
+    yield _checked("settings", lambda: _describe_rule(settings))
     yield _checked("MODEL_DIR", lambda: _write_probe(settings.model_dir))
     yield _checked("weights", lambda: _load_weights(settings))
     try:
@@ -85,6 +86,11 @@ def _checked(name: str, check: Callable[[], str]) -> Finding:
         return Finding(True, f"{name}: {check()}")
     except (AlfaMixError, OSError) as error:
         return Finding(False, f"{name}: {error}")
+
+
+def _describe_rule(settings: Settings) -> str:
+    rule = Rule.of(settings)
+    return f"every variable is known and in range; {rule.strategy} chooses, {rule.cold_start} first"
 
 
 def _write_probe(folder: Path) -> str:

@@ -4,6 +4,8 @@ Each message says what was found and what is needed; `/status`, the log and the 
 it as it is, so no message may carry a token.
 """
 
+from __future__ import annotations
+
 
 class AlfaMixError(Exception):
     """Base of all errors raised on purpose."""

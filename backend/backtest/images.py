@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from backend.backtest.labels import LabeledProject
-from backend.label_studio.images import ImageFetcher
+from backend.label_studio.images import ImageFetcher, by_key, sources_of
 from backend.replay import memory_stores
 from backend.vision import FeatureStores
 from model_store.embeddings import EmbeddingStore
@@ -21,17 +21,16 @@ class KeptImages:
     """
 
     def __init__(self, fetcher: ImageFetcher, project: LabeledProject, folder: Path) -> None:
-        self._fetcher = fetcher
         self._folder = folder
-        triples = zip(project.image_keys, project.uris, project.task_ids, strict=True)
-        self._sources = {key: (uri, int(task_id)) for key, uri, task_id in triples}
+        sources = sources_of(project.image_keys, project.uris, project.task_ids)
+        self._load = by_key(fetcher.fetch, sources)
 
     def __call__(self, image_key: str) -> bytes:
         """The file's bytes. ImageError: they cannot be had, and why."""
         path = self._folder / image_key
         if path.exists():
             return path.read_bytes()
-        content = self._fetcher.fetch(*self._sources[image_key])
+        content = self._load(image_key)
         path.write_bytes(content)
         return content
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import httpx
 
@@ -110,6 +110,21 @@ class ImageFetcher:
         if len(data) > self._max_bytes:
             raise ImageError(f"{len(data)} bytes, the limit is {self._max_bytes}")
         return data
+
+
+def sources_of(
+    image_keys: Iterable[str], uris: Iterable[str], task_ids: Iterable[int]
+) -> dict[str, tuple[str, int]]:
+    """URI and one task id of every image key, from columns of equal length."""
+    triples = zip(image_keys, uris, task_ids, strict=True)
+    return {str(key): (uri, int(task_id)) for key, uri, task_id in triples}
+
+
+def by_key(
+    fetch: Callable[[str, int], bytes], sources: Mapping[str, tuple[str, int]]
+) -> Callable[[str], bytes]:
+    """What gives the bytes of an image by its key; `sources` holds URI and task id of each."""
+    return lambda key: fetch(*sources[key])
 
 
 def image_key(uri: str) -> str:

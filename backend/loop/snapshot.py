@@ -5,11 +5,12 @@ Legend: T tasks with an image, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from backend.label_studio.images import by_key, sources_of
 from backend.loop.context import ProjectContext
 
 
@@ -32,11 +33,6 @@ class Snapshot:
         """(T,) bool: the tasks whose embedding is needed."""
         return self.in_pool | self.is_labeled
 
-    def sources(self) -> Mapping[str, tuple[str, int]]:
-        """URI and one task id of every image key."""
-        triples = zip(self.image_keys, self.uris, self.task_ids, strict=True)
-        return {str(key): (uri, int(task_id)) for key, uri, task_id in triples}
-
 
 def take_snapshot(context: ProjectContext) -> Snapshot:
     """The tasks as the mirror has them now, with the classes of the context's label config."""
@@ -56,5 +52,5 @@ def take_snapshot(context: ProjectContext) -> Snapshot:
 
 def loader(context: ProjectContext, snapshot: Snapshot) -> Callable[[str], bytes]:
     """Image key to image bytes."""
-    sources = snapshot.sources()
-    return lambda key: context.fetcher.fetch(*sources[key])
+    sources = sources_of(snapshot.image_keys, snapshot.uris, snapshot.task_ids)
+    return by_key(context.fetcher.fetch, sources)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from backend.errors import LabelConfigError
 from backend.label_studio.access import Access
 from backend.label_studio.annotations import TaskState, choice_result, read_task
-from backend.label_studio.images import image_key
+from backend.label_studio.images import by_key, image_key
 from backend.label_studio.label_config import ImageChoices, parse_label_config
 from backend.settings import Settings
 from model_store.journal import Journal, ProjectState, RoundState
@@ -89,7 +89,7 @@ class Predictor:
         session = self._opened()
         checkpoint = load_checkpoint(self._folder(project.key).checkpoints / name)
         network = session.restore(checkpoint.tensors, checkpoint.card)
-        found = session.embed_now(network, list(sources), lambda key: fetcher.fetch(*sources[key]))
+        found = session.embed_now(network, list(sources), by_key(fetcher.fetch, sources))
         for key, reason in found.unreadable.items():
             logger.info("task %d: no prediction: %s", sources[key][1], reason)
         if not found.image_keys:
