@@ -25,7 +25,7 @@ from benchmarks.timed.desk import Desk
 from benchmarks.timed.learner import Place, stage
 from benchmarks.timed.rows import Row, append_rows, read_rows
 from benchmarks.timed.settings import ALL, QUICK, Setting
-from benchmarks.timed.tables import results_of, table
+from benchmarks.timed.tables import pooled_table, results_of, table
 
 HERE = Path(__file__).parent
 FIRST_SEEDS = 5
@@ -43,13 +43,19 @@ def main(argv: list[str]) -> int:
         for setting, policy, seed in _missing(settings, read_rows(file)):
             _run(setting, policy, seed, place, file)
     rows = read_rows(file)
-    for setting in settings:
-        found = results_of(setting, rows)
-        lines = [f"{setting.name}: too few runs"] if found is None else table(found)
-        print("\n".join(lines), flush=True)
+    _print_tables(settings, rows)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     return 0
+
+
+def _print_tables(settings: Sequence[Setting], rows: Sequence[Row]) -> None:
+    """Print what the rows say of each setting, and of all lookaheads together."""
+    every = [results_of(setting, rows) for setting in settings]
+    for setting, found in zip(settings, every, strict=True):
+        lines = [f"{setting.name}: too few runs", ""] if found is None else table(found)
+        print("\n".join(lines), flush=True)
+    print("\n".join(pooled_table([found for found in every if found is not None])))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(arguments: argparse.Namespace) -> list[Setting]:
     """The settings asked for. SettingsError: there is none, or no seed."""
     texts, seeds = arguments.setting, arguments.seeds
-    found = QUICK if arguments.quick else ALL
-    found = [one for one in found if texts is None or any(text in one.name for text in texts)]
+    known = QUICK if arguments.quick else ALL
+    found = [one for one in known if texts is None or any(text in one.name for text in texts)]
     if not found:
         raise SettingsError(f"no setting's name holds {' or '.join(texts)}")
     if seeds is None:

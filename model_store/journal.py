@@ -1,7 +1,7 @@
 """The journal: what is known of every project and how far every round is.
 
-Shared by the web process, which notes what happened, and the worker, which acts. Every method is
-one short transaction.
+Shared by the web process, which notes what happened, and the worker, which acts, in short
+transactions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from backend.errors import StoreError
 from model_store import phases, versions
 from model_store.database import Clock, Database, columns_of, values_of
 from model_store.schema import batch, project, round_, task, unreadable
-from model_store.task_mirror import TaskMirror
+from model_store.task_mirror import TaskMirror, parts
 from model_store.tunings import Tunings
 
 
@@ -259,10 +259,10 @@ class Journal:
         return versions.UNNUMBERED if state is None else state.model_version
 
     def recent_round_s(self, key: str, count: int = 3) -> list[float]:
-        """How many seconds the last finished rounds took, newest first."""
+        """How many seconds the last finished rounds worked, newest first."""
         done = self._rounds(key).where(round_.c.finished_at.is_not(None))
         found = self._database.all(RoundState, done.order_by(round_.c.number.desc()).limit(count))
-        return [(state.finished_at or 0.0) - state.started_at for state in found]
+        return [sum(state.seconds.values()) for state in found]
 
     def open_round(self, state: RoundState, *, looked_at: int = 0) -> None:
         """Add a round, and note with it which requests it answers.
@@ -347,15 +347,15 @@ class Journal:
 
     def note_unreadable(self, key: str, tasks: Iterable[UnreadableTask]) -> None:
         """Note tasks whose image could not be had; what was known of them is replaced."""
-        for found in tasks:
-            here = (unreadable.c.key == key) & (unreadable.c.task_id == found.task_id)
-            values = unreadable.insert().values(key=key, **values_of(found))
-            self._database.write(unreadable.delete().where(here), values)
+        rows = [{"key": key, **values_of(found)} for found in tasks]
+        self.note_readable(key, [row["task_id"] for row in rows])
+        self._database.insert_all(unreadable, rows)
 
     def note_readable(self, key: str, task_ids: Sequence[int]) -> None:
         """Note that the images of tasks can be had."""
-        here = (unreadable.c.key == key) & unreadable.c.task_id.in_(task_ids)
-        self._database.write(unreadable.delete().where(here))
+        for ids in parts(task_ids):
+            here = (unreadable.c.key == key) & unreadable.c.task_id.in_(ids)
+            self._database.write(unreadable.delete().where(here))
 
     def unreadable(self, key: str) -> list[UnreadableTask]:
         """A project's unreadable tasks, by id."""

@@ -60,7 +60,9 @@ class ProjectFolder:
     def drop_old_rounds(self, kept: Collection[str]) -> None:
         """Remove the files of all but the last rounds and networks, and checkpoints but `kept`."""
         for pattern in ROUND_FILES:
-            for path in sorted(self.path.glob(pattern))[:-KEPT_ROUNDS]:
+            # By time, not by name: a journal that was lost counts from the beginning again.
+            found = sorted(self.path.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
+            for path in found[:-KEPT_ROUNDS]:
                 if path.name not in kept:
                     path.unlink(missing_ok=True)
 

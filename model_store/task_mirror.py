@@ -23,7 +23,7 @@ IDS_A_STATEMENT = 10_000
 class MirroredTask:
     """One task. Of `uri` (with `image_key`) and `problem` one is None.
 
-    class_name: what its annotations agree on, whether or not the label config still has it.
+    class_name: what its annotations agree on, of the label config that it was read with.
     is_done: labeled by anybody. is_skipped: skipped, and labeled by nobody.
     annotated_at: seconds since the epoch by Label Studio's clock, of its newest annotation.
     annotated_by: who made that one.
@@ -47,7 +47,7 @@ class Reading:
     config: what of the label config decided how they were read.
     newest_change: the newest change that was read, as Label Studio writes it; "" before any.
     newest_read_at: when it was read, by the journal's clock.
-    page_count, pages_read: of the first reading; 0 and nothing once it is over.
+    page_count, pages_read: of the first reading, 0 before it began.
     compared_at: when mirror and Label Studio were last compared whole.
     """
 
@@ -105,24 +105,19 @@ class TaskMirror:
     # Tasks
 
     def put(self, key: str, tasks: Sequence[MirroredTask]) -> int:
-        """Add tasks, or replace what is known of them; how many were not known."""
-        known = 0
+        """Add tasks, or replace what is known of them; how many have an image not known before."""
+        known = self.some(key, [one.task_id for one in tasks])
         with self._database.engine.begin() as connection:
-            for ids in _parts([one.task_id for one in tasks]):
-                known += connection.execute(task.delete().where(_are(key, ids))).rowcount
+            for ids in parts(list(known)):
+                connection.execute(task.delete().where(_are(key, ids)))
             if tasks:
                 connection.execute(task.insert(), [{"key": key, **values_of(t)} for t in tasks])
-        return len(tasks) - known
+        images = {task_id: one.image_key for task_id, one in known.items()}
+        return sum(images.get(one.task_id, "") != one.image_key for one in tasks)
 
     def remove(self, key: str, task_ids: Sequence[int]) -> None:
         """Forget tasks."""
-        self._database.write(*(task.delete().where(_are(key, ids)) for ids in _parts(task_ids)))
-
-    def forget(self, key: str) -> None:
-        """Forget all tasks and how far they were read."""
-        self._database.write(
-            task.delete().where(task.c.key == key), reading.delete().where(reading.c.key == key)
-        )
+        self._database.write(*(task.delete().where(_are(key, ids)) for ids in parts(task_ids)))
 
     def ids(self, key: str) -> list[int]:
         """The ids of all tasks, ascending."""
@@ -141,7 +136,7 @@ class TaskMirror:
     def some(self, key: str, task_ids: Sequence[int]) -> dict[int, MirroredTask]:
         """Those of the named tasks that are known, by id."""
         found: dict[int, MirroredTask] = {}
-        for ids in _parts(task_ids):
+        for ids in parts(task_ids):
             statement = sa.select(*columns_of(MirroredTask, task)).where(_are(key, ids))
             found |= {t.task_id: t for t in self._database.all(MirroredTask, statement)}
         return found
@@ -207,5 +202,6 @@ def _sum(which: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return sa.func.sum(sa.case((which, 1), else_=0))
 
 
-def _parts(ids: Sequence[int]) -> list[Sequence[int]]:
+def parts(ids: Sequence[int]) -> list[Sequence[int]]:
+    """Ids in portions that fit into one statement."""
     return [ids[start : start + IDS_A_STATEMENT] for start in range(0, len(ids), IDS_A_STATEMENT)]

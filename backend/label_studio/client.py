@@ -48,15 +48,8 @@ class Project:
     model_version: str
     task_count: int
     labeled_count: int
-    annotation_count: int
     skipped_count: int
     organization_id: int | None
-
-    @property
-    def counters(self) -> str:
-        """A text that changes when tasks come, go, or are annotated or skipped."""
-        counts = (self.task_count, self.labeled_count, self.annotation_count, self.skipped_count)
-        return "/".join(map(str, counts))
 
 
 @dataclass(frozen=True)
@@ -136,7 +129,6 @@ class LabelStudioClient:
             model_version=found.model_version or "",
             task_count=found.task_number or 0,
             labeled_count=found.finished_task_number or 0,
-            annotation_count=found.total_annotations_number or 0,
             skipped_count=found.skipped_annotations_number or 0,
             organization_id=found.organization,
         )

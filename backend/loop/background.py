@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backend.acquisition import has_two_classes
+from backend.errors import StoreError, WeightsError
 from backend.loop import due, sync, unreadable
 from backend.loop.context import ProjectContext, number_of, seldom
 from backend.loop.snapshot import Snapshot, loader, take_snapshot
@@ -52,8 +53,9 @@ class Background:
         if project is not None:
             sync.compare(context, project.labeled + project.pool)
         snapshot = take_snapshot(context)
-        done, newest = journal.tunings.newest_done(key), journal.tunings.newest(key)
-        if self._embed_some(context, snapshot, done, context.network(done)):
+        done, network = _current(context)
+        newest = journal.tunings.newest(key)
+        if self._embed_some(context, snapshot, done, network):
             return True
         if newest is not None and newest.phase != phases.DONE:
             self._continue(context, snapshot, newest)
@@ -129,9 +131,6 @@ class Background:
         elif not self._embed_some(context, snapshot, tuning, context.network(tuning)):
             now = context.journal.now()
             context.journal.tunings.update(tuning, phase=phases.DONE, finished_at=now)
-            # Rounds choose by it from now on; what is counted is counted under it.
-            missing: set[str] = set()
-            _note_embedded(context, snapshot, missing, [])
 
     def _train(self, context: ProjectContext, snapshot: Snapshot, tuning: Tuning) -> None:
         """A new network version as a checkpoint."""
@@ -177,6 +176,17 @@ class Background:
             note(done, total)
 
         return noted
+
+
+def _current(context: ProjectContext) -> tuple[Tuning | None, Network]:
+    """The newest network that is done; one that cannot be had any more is forgotten."""
+    while (tuning := context.journal.tunings.newest_done(context.key)) is not None:
+        try:
+            return tuning, context.network(tuning)
+        except (WeightsError, StoreError) as error:
+            logger.warning("project %d: %s; it is trained anew", context.project_id, error)
+            context.journal.tunings.drop(tuning)
+    return None, context.session.pretrained()
 
 
 def _open(context: ProjectContext, snapshot: Snapshot, newest: Tuning | None) -> None:

@@ -20,6 +20,7 @@ NETWORK_READY = "a fine-tuned network is ready"
 LABELS = "there are new labels"
 POOL_GREW = "there are new images to choose from"
 POOL_DONE = "the last task is labeled"
+RANKING_LOST = "the ranking of the last round is missing or damaged"
 # So many images tell enough of a pool for a first batch.
 FIRST_IMAGES = 256
 # Where all are embedded, so many more of them are worth a round of their own.
@@ -35,6 +36,7 @@ class Standing:
     embedded: tasks whose embedding is kept, labeled or not, under network number `tuning`.
     waiting: published tasks that nobody labeled yet.
     is_whole: whether every task was read and every image embedded, or found unreadable.
+    is_ranked: whether the published round's ranking can be read.
     budget: labels a round. lookahead: the share of them that is worth a round.
     training_requested: whether somebody pressed Start Training since the last round began.
     """
@@ -46,6 +48,7 @@ class Standing:
     tuning: int
     waiting: int
     is_whole: bool
+    is_ranked: bool
     classes: Sequence[str]
     budget: int
     lookahead: float
@@ -66,18 +69,21 @@ def round_due(standing: Standing, published: RoundState | None) -> str | None:
     """Why a new round is due after the published one, or None."""
     if published is None:
         return FIRST_ROUND if _is_enough_to_begin(standing) else None
+    if not standing.is_ranked:
+        return RANKING_LOST
     if standing.training_requested:
         return START_TRAINING
     if list(standing.classes) != list(published.classes):
         return CLASSES_CHANGED
     if standing.tuning > published.tuning:
         return NETWORK_READY
-    new_labels = standing.labeled - published.n_labeled
+    new_labels = abs(standing.labeled - published.n_labeled)
     if new_labels >= standing.wanted_labels:
         return LABELS
     if _has_grown(standing, published):
         return POOL_GREW
-    if standing.is_whole and standing.selectable <= 0 < published.n_pool:
+    is_told = published.statistics.get("reason") == POOL_DONE and new_labels == 0
+    if standing.is_whole and standing.selectable <= 0 < published.n_pool and not is_told:
         return POOL_DONE
     return None
 
@@ -88,10 +94,12 @@ def tuning_due(
     """Whether the network is worth fine-tuning on what was labeled since, or somebody asked."""
     if not has_two_classes:
         return False
-    if newest is None or list(newest.classes) != list(standing.classes):
+    is_asked = published.statistics.get("reason") == START_TRAINING
+    if newest is None:
+        return is_asked or standing.labeled >= standing.wanted_labels
+    if list(newest.classes) != list(standing.classes):
         return True
     new_labels = standing.labeled - newest.n_labeled
-    is_asked = published.statistics.get("reason") == START_TRAINING
     if is_asked and new_labels != 0 and published.number > newest.statistics.get("round", -1):
         return True
     return new_labels >= standing.wanted_labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backend.loop.context import ProjectContext, number_of
+from backend.loop.due import Standing
 from backend.settings import Settings
 from model_store import phases, versions
 from model_store.journal import ProjectState, RoundState
@@ -13,11 +14,12 @@ NOTED_SETTINGS = (
 )
 
 
-def open_round(context: ProjectContext, project: ProjectState, reason: str) -> RoundState:
-    """A new round on what is known now, in the journal."""
-    journal = context.journal
+def open_round(
+    context: ProjectContext, project: ProjectState, standing: Standing, reason: str
+) -> RoundState:
+    """A new round on what is known now, in the journal; the next is due by what changed since."""
+    journal, labels = context.journal, standing.labeled
     number = _next_number(context)
-    labels = journal.tasks.counts(context.key).labeled
     tuning = journal.tunings.newest_done(context.key)
     state = RoundState(
         key=context.key,
@@ -36,6 +38,7 @@ def open_round(context: ProjectContext, project: ProjectState, reason: str) -> R
         started_at=journal.now(),
         finished_at=None,
         tuning=number_of(tuning),
+        n_embedded=standing.embedded,
     )
     journal.open_round(state, looked_at=project.changed)
     return state

@@ -8,6 +8,7 @@ Legend: T tasks, N pool tasks, L labeled tasks, D embedding, K classes.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from backend.acquisition import Rule, Selection, budget_of, has_two_classes, standardized_pool
+from backend.errors import StoreError, WeightsError
 from backend.loop.context import ProjectContext
 from backend.loop.snapshot import Snapshot, take_snapshot
 from backend.vision import LinearHead, Network, Trained
@@ -23,14 +25,14 @@ from model_store.journal import RoundState
 from model_store.rankings import Ranking
 from model_store.scores import Scores
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class Choice:
     """What a round chose. trained, scores: None where fewer than two classes have a label."""
 
     ranking: Ranking
-    n_labeled: int
-    n_embedded: int
     trained: Trained | None
     scores: Scores | None
     statistics: Mapping[str, Any] = field(default_factory=dict)
@@ -38,17 +40,16 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Snapshot rows whose embeddings are kept: of the pool, of the labeled, and how many in all."""
+    """Snapshot rows whose embeddings are kept: of the pool, and of the labeled tasks."""
 
     pool: np.ndarray
     labeled: np.ndarray
-    count: int
 
 
 def choose(context: ProjectContext, state: RoundState) -> Choice:
     """The pool ranked by the round's strategy, as far as it was embedded."""
     snapshot = take_snapshot(context)
-    network = context.network(context.journal.tunings.get(state.key, state.tuning))
+    network = _network(context, state)
     rows = _embedded_rows(context, network, snapshot)
     embeddings = _read(context, network, snapshot, rows.pool)
     labeled = _read(context, network, snapshot, rows.labeled)
@@ -57,10 +58,9 @@ def choose(context: ProjectContext, state: RoundState) -> Choice:
     trained = _fit_head(context, state, network, labeled, labels)
     head_s = round(time.monotonic() - started, 3)
     scores = _scores(trained, snapshot, rows, embeddings, labeled)
-    n_labeled = int(snapshot.is_labeled.sum())
     if len(rows.pool) == 0:
         nothing = np.empty(0, dtype=np.int64)
-        return Choice(Ranking(nothing, nothing), n_labeled, rows.count, trained, scores)
+        return Choice(Ranking(nothing, nothing), trained, scores)
     pool = standardized_pool(
         embeddings,
         labeled,
@@ -75,7 +75,16 @@ def choose(context: ProjectContext, state: RoundState) -> Choice:
     selection = rule.choose(pool, budget, generator)
     ranking = _ranking(selection, snapshot.task_ids[rows.pool], trained, embeddings)
     statistics = {**selection.statistics, **_trained_statistics(trained), "head_s": head_s}
-    return Choice(ranking, n_labeled, rows.count, trained, scores, statistics)
+    return Choice(ranking, trained, scores, statistics)
+
+
+def _network(context: ProjectContext, state: RoundState) -> Network:
+    """The network that the round was opened on, or the pre-trained one where it is lost."""
+    try:
+        return context.network(context.journal.tunings.get(state.key, state.tuning))
+    except (WeightsError, StoreError) as error:
+        logger.warning("project %d: %s", context.project_id, error)
+        return context.session.pretrained()
 
 
 def _embedded_rows(context: ProjectContext, network: Network, snapshot: Snapshot) -> _Rows:
@@ -85,7 +94,6 @@ def _embedded_rows(context: ProjectContext, network: Network, snapshot: Snapshot
     return _Rows(
         pool=np.flatnonzero(snapshot.in_pool & is_kept),
         labeled=np.flatnonzero(snapshot.is_labeled & is_kept),
-        count=int((snapshot.is_needed & is_kept).sum()),
     )
 
 

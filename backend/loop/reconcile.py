@@ -9,6 +9,11 @@ from __future__ import annotations
 
 import logging
 
+from backend.errors import (
+    LabelStudioError,
+    LabelStudioUnauthorizedError,
+    LabelStudioUnreachableError,
+)
 from backend.loop import connecting, steps, supply, sync
 from backend.loop.context import ProjectContext, WorkerContext
 from backend.loop.due import round_due
@@ -19,6 +24,8 @@ from model_store.journal import ProjectState, RoundState
 
 logger = logging.getLogger(__name__)
 
+FOR_ALL_REQUESTS = (LabelStudioUnreachableError, LabelStudioUnauthorizedError)
+
 
 def reconcile(worker: WorkerContext, key: str) -> bool:
     """Bring one project closer to where it should be; whether there is more to do at once."""
@@ -27,17 +34,24 @@ def reconcile(worker: WorkerContext, key: str) -> bool:
     if state is None:
         return False
     is_check = connecting.is_check_due(worker, state)
-    if is_check and not connecting.check(worker, state):
-        return False
+    trouble = None
+    try:
+        if is_check and not connecting.check(worker, state):
+            return False
+    except LabelStudioError as error:
+        # What is connected goes on: tasks and predictions may work where a webhook does not.
+        if not state.connected or isinstance(error, FOR_ALL_REQUESTS):
+            raise
+        trouble = str(error)
     state = journal.project(key)
     if state is None or not state.connected:
         journal.update_project(key, seen=0 if state is None else state.changed)
         return False
     context = ProjectContext.of(worker, state)
     more = _advance(context, state)
-    if is_check:
+    if is_check and trouble is None:
         connecting.repair_queue(context)
-    journal.set_error(key, None)
+    journal.set_error(key, trouble)
     journal.update_project(key, seen=state.changed)
     return more
 
@@ -49,13 +63,13 @@ def _advance(context: ProjectContext, state: ProjectState) -> bool:
     if latest is not None and latest.phase != phases.DONE:
         steps.run(context, latest)
     published = context.journal.published_round(context.key)
-    if published is not None:
+    if published is not None and supply.is_ranked(context, published):
         more |= supply.top_up(context, published)
     standing = standing_of(context, published)
     reason = round_due(standing, published)
     if reason is not None:
         logger.info("project %d: new round: %s", context.project_id, reason)
-        published = steps.run(context, open_round(context, state, reason))
+        published = steps.run(context, open_round(context, state, standing, reason))
         more |= supply.top_up(context, published)
         # Asked for its backends, Label Studio asks us for the version, and sorts by its scores.
         context.client.ml_backends(context.project_id)
@@ -81,7 +95,7 @@ def _phase(
         is_read = context.journal.tasks.reading(context.key).is_whole
         phase = phases.EMBED if is_read else phases.SYNC
         return phase, standing.embedded, standing.labeled + standing.pool
-    if published.n_pool == 0:
-        return phases.POOL_EMPTY, 0, 0
     progress = context.journal.queue_progress(published)
+    if published.n_pool == 0 and progress.waiting == 0:
+        return phases.POOL_EMPTY, 0, 0
     return phases.ANNOTATE, progress.batch_done, progress.batch

@@ -41,6 +41,9 @@ def run(context: ProjectContext, state: RoundState) -> RoundState:
 
 def select(context: ProjectContext, state: RoundState) -> RoundState:
     """The ranked pool, and the network whose head ranked it."""
+    if list(state.classes) != list(context.config.classes):
+        # Interrupted, and the label config was edited since.
+        state = context.journal.update_round(state, classes=list(context.config.classes))
     choice = choose(context, state)
     checkpoint = _save_network(context, state, choice)
     if choice.scores is not None:
@@ -50,9 +53,7 @@ def select(context: ProjectContext, state: RoundState) -> RoundState:
         state,
         phase=phases.PUBLISH,
         checkpoint=checkpoint,
-        n_labeled=choice.n_labeled,
         n_pool=len(choice.ranking),
-        n_embedded=choice.n_embedded,
         statistics={**state.statistics, **choice.statistics},
     )
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.acquisition import budget_of
+from backend.errors import StoreError
 from backend.label_studio import queue
 from backend.label_studio.annotations import choice_result
 from backend.loop.context import ProjectContext
@@ -37,7 +38,7 @@ NEWCOMERS = 64
 # So many serve whoever asks while the others are published.
 FIRST_TASKS = 8
 CHUNK = 8
-# Topping up lets go for other work after this long.
+# Between two chunks topping up lets go for other work after this long.
 PUBLISH_FOR_S = 2.0
 SCANNED_TASKS = 256
 # A Label Studio on SQLite takes one write at a time; one that is only far away takes several.
@@ -58,9 +59,9 @@ def labels_per_s(context: ProjectContext) -> float:
     newest = tasks.newest_annotation(context.key)
     if newest is None:
         return 0.0
-    return max(
-        tasks.pace(context.key, newest - window_s).labels / window_s for window_s in PACE_WINDOWS_S
-    )
+    paces = [(tasks.pace(context.key, newest - window_s), window_s) for window_s in PACE_WINDOWS_S]
+    # An import of annotated tasks is no pace: nobody labels faster than one in a second.
+    return max(min(pace.labels / window_s, pace.annotators) for pace, window_s in paces)
 
 
 def holders(context: ProjectContext) -> int:
@@ -75,7 +76,7 @@ def publish_first(context: ProjectContext, state: RoundState) -> None:
     """Publish the head of a round's ranking: one for each who labels now, and a few more."""
     newest = context.journal.tasks.newest_annotation(context.key) or 0.0
     people = context.journal.tasks.pace(context.key, newest - PACE_WINDOWS_S[-1]).annotators
-    _fill(context, state, FIRST_TASKS + 2 * people, math.inf)
+    _fill(context, state, FIRST_TASKS + 2 * people + _held(context), math.inf)
 
 
 def top_up(context: ProjectContext, state: RoundState) -> bool:
@@ -90,6 +91,25 @@ def preselection(context: ProjectContext, task: QueuedTask) -> list[dict[str, An
     return [choice_result(context.config, task.class_name, task.probability)]
 
 
+def is_ranked(context: ProjectContext, state: RoundState) -> bool:
+    """Whether a round's ranking can be read; what is lost is made anew by the next round."""
+    try:
+        _ranking_of(context, state)
+    except StoreError:
+        return False
+    return True
+
+
+def _held(context: ProjectContext) -> int:
+    """How many tasks of the queue were passed by: somebody may hold each, and it may rank first."""
+    published = context.journal.published_round(context.key)
+    if published is None:
+        return 0
+    waiting = {task.rank for task in context.journal.waiting_tasks(published)}
+    done = [task.rank for task in context.journal.queue(published) if task.rank not in waiting]
+    return sum(rank < max(done, default=0) for rank in waiting)
+
+
 def _fill(context: ProjectContext, state: RoundState, wanted: int, deadline: float) -> bool:
     _finish_interrupted(context, state)
     progress = context.journal.queue_progress(state)
@@ -102,7 +122,7 @@ def _fill(context: ProjectContext, state: RoundState, wanted: int, deadline: flo
             return False
         context.journal.add_to_queue(state, chunk)
         _publish(context, state, chunk)
-        lacking -= len(chunk)
+        lacking = wanted - context.journal.queue_progress(state).waiting
     return False
 
 
@@ -180,7 +200,7 @@ def _unranked(
         yield QueuedTask(
             rank=rank,
             task_id=task_id,
-            cluster=queue.cluster_id(state.number, rank),
+            cluster=queue.cluster_id(state.number, rank % batch),
             score=queue.score(rank, batch),
             is_reserve=True,
             class_name=None,
@@ -205,13 +225,17 @@ def _ranked(state: RoundState, ranking: Ranking, rank: int, batch: int) -> Queue
 
 
 def _round_s(context: ProjectContext) -> float:
-    """How long the last rounds took, from the moment they were due to the flip."""
+    """How long the last rounds worked, from their opening to the flip."""
     return max([SHORTEST_ROUND_S, *context.journal.recent_round_s(context.key)])
 
 
 def _ranking_of(context: ProjectContext, state: RoundState) -> Ranking:
     path = context.folder.ranking_file(state.number)
-    return _read_once(path, path.stat().st_mtime_ns)
+    try:
+        written_at = path.stat().st_mtime_ns
+    except OSError as error:
+        raise StoreError(f"{path} is missing: {error}") from error
+    return _read_once(path, written_at)
 
 
 @lru_cache(maxsize=16)

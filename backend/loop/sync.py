@@ -27,7 +27,9 @@ PAGE_TASKS = 1000
 READ_FOR_S = 2.0
 # A change may become visible after one that carries a later moment: transactions end out of order.
 OVERLAP = timedelta(seconds=10)
-SETTLED_S = 20.0
+SETTLED_AFTER_S = 20.0
+# Stands for a newest change after which a pass with overlap found nothing more.
+SETTLED = 0.0
 # An import of so many tasks is read sooner by pages.
 MANY_CHANGES = 5000
 COMPARE_EVERY_S = 6 * 3600.0
@@ -115,16 +117,21 @@ def _config(context: ProjectContext) -> str:
 
 def _read_changed(context: ProjectContext, reading: Reading) -> Reading:
     """Read what changed; where that is most of a project, begin to read it whole again."""
-    now = context.journal.now()
-    overlap = OVERLAP if now - reading.newest_read_at < SETTLED_S else timedelta()
-    since = moment(reading.newest_change) - overlap
-    tasks = context.client.changed_tasks(context.project_id, since, MANY_CHANGES)
+    now, project = context.journal.now(), context.project_id
+    newest = moment(reading.newest_change)
+    overlap = timedelta() if reading.newest_read_at == SETTLED else OVERLAP
+    tasks = context.client.changed_tasks(project, newest - overlap, MANY_CHANGES)
+    if tasks is None and overlap:
+        # An import that was read already may lie within the overlap.
+        tasks = context.client.changed_tasks(project, newest, MANY_CHANGES)
     if tasks is None:
         return _begin(context)
-    newest = _put(context, tasks)
-    if newest <= reading.newest_change:
-        return reading
-    return replace(reading, newest_change=newest, newest_read_at=now)
+    last = _put(context, tasks)
+    if last > reading.newest_change:
+        return replace(reading, newest_change=last, newest_read_at=now)
+    if now - reading.newest_read_at >= SETTLED_AFTER_S:
+        return replace(reading, newest_read_at=SETTLED)
+    return reading
 
 
 def _read_pages(context: ProjectContext, reading: Reading) -> Reading:

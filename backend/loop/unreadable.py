@@ -47,8 +47,12 @@ def note(
         elif key in tried and task_id in failed:
             readable.append(task_id)
     was_probed = any(task.task_id in failed for task in found)
+    others = due[PROBED:]
     if was_probed and not readable:
-        found += [replace(task, tried_at=now) for task in due[PROBED:]]
+        found += [replace(task, tried_at=now) for task in others]
+    elif readable:
+        # Whatever was wrong is over: the others are tried like those never tried.
+        readable += [task.task_id for task in others]
     context.journal.note_unreadable(context.key, found)
     context.journal.note_readable(context.key, readable)
 

@@ -63,7 +63,12 @@ class WorkerServices:
         state = self._context.journal.project(project)
         if state is None or not state.connected:
             return False
-        return self._background.advance(ProjectContext.of(self._context, state))
+        more = self._background.advance(ProjectContext.of(self._context, state))
+        after = self._context.journal.project(project)
+        if after is None or not after.connected:
+            self._context.journal.set_background(project, "")
+            return False
+        return more
 
 
 @dataclass
@@ -71,21 +76,23 @@ class Retries:
     """When a project whose last attempt failed may be tried again.
 
     The wait doubles with every failure and ends early when something happens in the project:
-    somebody may have put right what was wrong.
+    somebody may have put right what was wrong. news: what tells that.
     """
 
-    failures: dict[str, tuple[float, float, int]] = field(default_factory=dict)
+    news: Callable[[ProjectState], object] = lambda state: state.changed
+    failures: dict[str, tuple[float, float, object]] = field(default_factory=dict)
 
     def may_try(self, state: ProjectState, now: float) -> bool:
         """Whether the project has not failed, waited long enough, or changed since."""
-        _wait_s, not_before, changed = self.failures.get(state.key, (0.0, now, state.changed))
-        return now >= not_before or state.changed != changed
+        seen = self.news(state)
+        _wait_s, not_before, seen_then = self.failures.get(state.key, (0.0, now, seen))
+        return now >= not_before or seen != seen_then
 
     def failed(self, state: ProjectState, now: float) -> float:
         """Note a failure; the seconds to wait."""
         last_wait_s = self.failures.get(state.key, (FIRST_RETRY_S / 2, 0.0, 0))[0]
         wait_s = min(2 * last_wait_s, LAST_RETRY_S)
-        self.failures[state.key] = (wait_s, now + wait_s, state.changed)
+        self.failures[state.key] = (wait_s, now + wait_s, self.news(state))
         return wait_s
 
     def succeeded(self, state: ProjectState) -> None:
@@ -104,7 +111,9 @@ class Worker:
         self.stopping = False
         background = Background(lambda: self.stopping)
         self._model_class = AlfaMixModel.bound_to(WorkerServices(context, background))
-        self._queue_retries, self._background_retries = Retries(), Retries()
+        self._queue_retries = Retries()
+        # Labels put nothing right that keeps a network from being trained.
+        self._background_retries = Retries(lambda state: (state.label_config, state.unembedded))
         # Projects whose queue has more to do at once, or something new to look at.
         self._awake = {state.key for state in context.journal.projects()}
         # What a project was like when there was nothing to compute for it, and when that was.
@@ -126,7 +135,7 @@ class Worker:
         more = self._fit(state, RECONCILE, self._queue_retries, self._context.journal.set_error)
         if more:
             self._awake.add(state.key)
-        return more
+        return bool(more)
 
     def compute_for(self, state: ProjectState) -> bool:
         """Do one piece of what is computed behind a project's queue; whether there is more."""
@@ -134,16 +143,23 @@ class Worker:
         note = self._context.journal.set_background_error
         more = self._fit(state, TUNE, self._background_retries, note)
         if more:
-            self._looked.pop(state.key, None)
             self._awake.add(state.key)
-        else:
+        if more is False:
             self._looked[state.key] = (look, time.monotonic())
-        return more
+        else:
+            self._looked.pop(state.key, None)
+        return bool(more)
 
     def _compute(self) -> None:
         _be_nice(BACKGROUND_NICENESS)
         while not self.stopping:
-            worked = [self.compute_for(state) for state in self._each(self._needs_computing)]
+            try:
+                worked = [self.compute_for(state) for state in self._each(self._needs_computing)]
+            except Exception:
+                # The journal itself: locked for long, or its disk is full. It may be over soon.
+                logger.exception("the thread that computes could not go on; trying again")
+                worked = []
+                time.sleep(FIRST_RETRY_S)
             if not any(worked):
                 time.sleep(TICK_S)
 
@@ -170,7 +186,7 @@ class Worker:
         """What changes where there may be something new to compute."""
         published = self._context.journal.published_round(state.key)
         number = None if published is None else published.number
-        return (state.seen, state.unembedded, state.label_config, number)
+        return (state.unembedded, state.label_config, number)
 
     def _fit(
         self,
@@ -178,8 +194,11 @@ class Worker:
         event: str,
         retries: Retries,
         note_error: Callable[[str, str | None], None],
-    ) -> bool:
-        """Call the hook; one project's surprise must not stop the others."""
+    ) -> bool | None:
+        """Call the hook; whether there is more, None where it failed.
+
+        One project's surprise must not stop the others.
+        """
         try:
             done = self._model_class(project_id=state.key).fit(event, {})
         except Stopped:
@@ -196,7 +215,7 @@ class Worker:
         wait_s = retries.failed(state, time.monotonic())
         logger.warning("project %d: %s; trying again in %.0f s", state.project_id, message, wait_s)
         note_error(state.key, message)
-        return False
+        return None
 
 
 def open_worker(settings: Settings) -> Worker:

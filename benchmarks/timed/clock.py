@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -121,7 +122,8 @@ class _Clock:
         self._at_labels = deque(measured.at_labels)
         self._wanted_points = len(measured.at_labels) + len(measured.at_seconds)
         self._wanted_labels = max(1, math.ceil(desk.budget * policy.lookahead))  # as due.Standing
-        self._now, self._events, self._order = 0.0, [], count()
+        self._now, self._order = 0.0, count()
+        self._events: list[tuple[float, int, int, Callable[[], None]]] = []
         self._labeled: list[int] = []
         self._taken: set[int] = set()
         self._idle: list[int] = []
@@ -130,13 +132,13 @@ class _Clock:
         self._newest = desk.networks.pretrained()
         self._points: list[Point] = []
         for second in measured.at_seconds:
-            self._in(second, MEASURE, lambda second=second: self._measure(SECONDS, second))
+            self._in(second, MEASURE, partial(self._measure, SECONDS, second))
 
     def run(self) -> Iterator[Point]:
         self._begin_round(0.0)
         step = self._times.label_s / self._times.people
         for person in range(self._times.people):
-            self._in(person * step, TAKE, lambda person=person: self._take(person))
+            self._in(person * step, TAKE, partial(self._take, person))
         found = 0
         while self._events and found < self._wanted_points:
             self._now, _kind, _order, happen = heapq.heappop(self._events)
@@ -158,7 +160,7 @@ class _Clock:
             return
         row, under = self._queue.popleft(), self._published.number
         self._taken.add(row)
-        self._in(self._times.label_s, SUBMIT, lambda: self._submit(person, row, under))
+        self._in(self._times.label_s, SUBMIT, partial(self._submit, person, row, under))
 
     def _submit(self, person: int, row: int, under: int) -> None:
         self._labeled.append(row)
@@ -166,7 +168,7 @@ class _Clock:
         if self._at_labels and self._at_labels[0] == len(self._labeled):
             self._measure(LABELS, self._at_labels.popleft())
         self._look()
-        self._in(0.0, TAKE, lambda: self._take(person))
+        self._in(0.0, TAKE, partial(self._take, person))
 
     # Rounds and tunings
 
@@ -197,7 +199,7 @@ class _Clock:
             seconds += self._times.of_tuning(len(rows))
         ranking = self._desk.ranking(embedded, head, rows, self._begun)
         begun = _Round(self._begun, len(rows), ranking, network, embedded)
-        self._in(seconds, FLIP, lambda: self._flip(begun))
+        self._in(seconds, FLIP, partial(self._flip, begun))
 
     def _flip(self, begun: _Round) -> None:
         self._published, self._is_round_computed = begun, False
@@ -206,7 +208,7 @@ class _Clock:
         ahead = begun.ranking[: self._desk.budget] if self._policy.waits else begun.ranking
         self._queue = deque(ahead.tolist())
         for person in self._idle:
-            self._in(0.0, TAKE, lambda person=person: self._take(person))
+            self._in(0.0, TAKE, partial(self._take, person))
         self._idle = []
         self._look()
 
@@ -215,7 +217,7 @@ class _Clock:
         rows = self._rows()
         self._tuned_labels = len(rows)
         tuned = self._desk.tune(rows, self._network + 1)
-        self._in(self._times.of_tuning(len(rows)), TUNED, lambda: self._take_over(tuned))
+        self._in(self._times.of_tuning(len(rows)), TUNED, partial(self._take_over, tuned))
 
     def _take_over(self, tuned: Embedded) -> None:
         self._newest, self._is_tuning = tuned, False

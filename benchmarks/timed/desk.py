@@ -70,6 +70,8 @@ class Desk:
         if head is None and self.has_two_classes(rows):
             head = self._head(embedded, rows, number - 1)
         unlabeled = np.setdiff1d(np.arange(len(self.truth.labels)), rows)
+        if len(unlabeled) == 0:
+            return unlabeled
         pool = standardized_pool(
             embedded.embeddings[unlabeled],
             embedded.embeddings[rows],
@@ -78,8 +80,6 @@ class Desk:
             head,
             unlabeled,
         )
-        if len(unlabeled) == 0:
-            return unlabeled
         generator = np.random.default_rng([self.seed, number])
         return unlabeled[self.rule.choose(pool, self.budget, generator).rows]
 

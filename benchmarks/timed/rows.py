@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from benchmarks.curves.data import DataError
 from benchmarks.timed.clock import Point
@@ -35,8 +36,11 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
-_PARSE = {name: str for name in ("setting", "policy", "axis")} | {
-    name: float for name in ("at", "seconds", "accuracy")
+_TEXT, _NUMBER = ("setting", "policy", "axis"), ("at", "seconds", "accuracy")
+_PARSE: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(COLUMNS, int),
+    **dict.fromkeys(_TEXT, str),
+    **dict.fromkeys(_NUMBER, float),
 }
 
 
@@ -71,4 +75,4 @@ def append_rows(path: Path, rows: Iterable[Row]) -> None:
 
 def _parsed(line: list[str]) -> Row:
     pairs = zip(COLUMNS, line, strict=True)
-    return Row(**{name: _PARSE.get(name, int)(text) for name, text in pairs})
+    return Row(**{name: _PARSE[name](text) for name, text in pairs})

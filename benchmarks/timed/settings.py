@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from benchmarks.timed.clock import Measured, Policy, Times, Tuning
 
@@ -17,11 +18,11 @@ OLD_RESERVE = "blocks in the round, reserve"
 TWO_SPEEDS_LATER = "two speeds, first tuning after a batch"
 # Three people, two seconds a label: 1.5 labels a second.
 CREW = Times(people=3, label_s=2.0, round_s=3.0)
-CIFAR = {"backbone": "vit_small_patch14_dinov2", "image_px": 112, "test": 1000}
+CIFAR: dict[str, Any] = {"backbone": "vit_small_patch14_dinov2", "image_px": 112, "test": 1000}
 # Of the bundled ViT's last two blocks and 4,000 images at 28 px, on one thread of a busy machine.
-MEASURED_TUNING = {"tuning_s": 0.3, "tuning_s_a_label": 0.038}
+MEASURED_TUNING: dict[str, Any] = {"tuning_s": 0.3, "tuning_s_a_label": 0.038}
 # Of a ViT-S and 6,000 images: train 33 s, embed 37 s.
-SLOW_TUNING = {"tuning_s": 70.0}
+SLOW_TUNING: dict[str, Any] = {"tuning_s": 70.0}
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Setting:
 
 
 def lookahead_setting(
-    title: str, data: str, budget: int, round_s: float, labels: int, seeds: int, **images: object
+    title: str, data: str, budget: int, round_s: float, labels: int, seeds: int, **images: Any
 ) -> Setting:
     """ALFAMIX_LOOKAHEAD on frozen features, `labels` in all, measured after every batch."""
     policies = {f"lookahead {share:g}": Policy(lookahead=share) for share in LOOKAHEADS}
@@ -68,7 +69,7 @@ def lookahead_setting(
 
 
 def two_speeds_setting(
-    title: str, data: str, budget: int, labels: int, times: Times, seeds: int, **images: object
+    title: str, data: str, budget: int, labels: int, times: Times, seeds: int, **images: Any
 ) -> Setting:
     """When the last two blocks are fine-tuned: never, before the flip, or behind the queue."""
     counts = tuple(range(budget, labels + 1, budget))

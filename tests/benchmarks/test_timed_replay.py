@@ -18,7 +18,7 @@ from benchmarks.timed.desk import Embedded
 from benchmarks.timed.learner import SessionNetworks
 from benchmarks.timed.rows import Row, append_rows, read_rows
 from benchmarks.timed.settings import ALL, QUICK, Setting
-from benchmarks.timed.tables import results_of, table
+from benchmarks.timed.tables import pooled, pooled_table, results_of, table
 from tests.vision.tiny import CountingLoader, image_keys, new_tiny_vit, save_with_card
 
 KEYS = image_keys(40)
@@ -149,6 +149,39 @@ def test_table_has_a_line_a_policy_and_the_share_of_stale_labels() -> None:
         line.startswith("| b | 61.0 | 61.0 | 61.00 | +11.00 [-1.71, +23.71]") for line in lines
     )
     assert sum(line.startswith("| a |") for line in lines) == 2  # over labels and over seconds
+
+
+def test_pooled_gain_counts_a_seed_once_when_settings_share_its_images() -> None:
+    found = results_of(SETTING, ROWS)
+
+    assert found is not None
+    both = pooled([found, found], lambda one: one.gains("b", "a", LABELS))
+    assert both == found.gain("b", "a", LABELS)
+
+
+def test_timely_gain_holds_against_what_the_other_had_by_then() -> None:
+    slow = [(2, 10.0, 0.4), (4, 30.0, 0.8)]
+    fast = [(2, 10.0, 0.4), (4, 20.0, 0.7)]
+    points = {"a": slow, "b": fast}
+    rows = [
+        Row.of("small", name, seed, Point(LABELS, at, at, seconds, accuracy, 0, 1, 0))
+        for name in points
+        for at, seconds, accuracy in points[name]
+        for seed in (0, 1)
+    ]
+
+    found = results_of(SETTING, rows)
+
+    assert found is not None
+    # at 20 s the slow one is half way to 0.8: 0.6; the mean of 0 and 10 points
+    np.testing.assert_allclose(found.timely_gains("b", "a"), [5, 5])
+
+
+def test_pooled_table_is_empty_when_no_setting_has_lookaheads() -> None:
+    found = results_of(SETTING, ROWS)
+
+    assert found is not None
+    assert list(pooled_table([found])) == []
 
 
 def test_there_are_no_results_when_fewer_than_two_seeds_are_whole() -> None:

@@ -19,6 +19,7 @@ STANDING = Standing(
     tuning=0,
     waiting=20,
     is_whole=True,
+    is_ranked=True,
     classes=CLASSES,
     budget=10,
     lookahead=0.9,
@@ -67,8 +68,20 @@ def test_round_is_due_by_labels_wherever_they_were_given(new, lookahead, expecte
     assert reason(**changes) == expected
 
 
-def test_round_is_not_due_when_labels_were_deleted():
-    assert reason(labeled=20, pool=80) is None
+@pytest.mark.parametrize(("deleted", "expected"), [(8, None), (9, due.LABELS)])
+def test_round_is_due_when_as_many_labels_were_deleted(deleted, expected):
+    assert reason(labeled=40 - deleted, pool=60 + deleted) == expected
+
+
+def test_round_is_due_when_the_ranking_was_lost():
+    assert reason(is_ranked=False) == due.RANKING_LOST
+
+
+def test_round_is_not_due_again_and_again_when_its_pool_is_not_what_the_counts_say():
+    # Three tasks are ranked that the journal holds for unreadable.
+    last = {"labeled": 45, "pool": 3, "unreadable": 3}
+    told = replace(PUBLISHED, n_labeled=45, n_pool=3, statistics={"reason": due.POOL_DONE})
+    assert reason(told, **last) is None
 
 
 def test_round_is_due_when_training_was_requested():
@@ -129,9 +142,15 @@ def tuning(newest, published=PUBLISHED, *, has_two_classes=True, **changes):
     return due.tuning_due(standing, newest, published, has_two_classes=has_two_classes)
 
 
-def test_tuning_is_due_when_there_was_none():
-    assert tuning(None)
-    assert not tuning(None, has_two_classes=False)
+@pytest.mark.parametrize(("labeled", "expected"), [(8, False), (9, True)])
+def test_first_tuning_is_due_when_as_many_are_labeled_as_for_a_round(labeled, expected):
+    assert tuning(None, labeled=labeled) is expected
+
+
+def test_first_tuning_is_due_when_somebody_asks_and_there_are_two_classes():
+    asked = replace(PUBLISHED, statistics={"reason": due.START_TRAINING})
+    assert tuning(None, asked, labeled=3)
+    assert not tuning(None, asked, labeled=3, has_two_classes=False)
 
 
 @pytest.mark.parametrize(("n_labeled", "expected"), [(40, False), (32, False), (31, True)])

@@ -118,7 +118,7 @@ def test_wanted_ahead_is_what_people_label_until_the_next_flip_when_that_is_more
     # Seven labels in the last ten seconds; a round took 15 s, so 30 s are to be bridged: 21 labels.
     for task_id in range(7):
         label(journal, task_id, at=500.0 - task_id)
-    journal.open_round(round_state(4, started_at=980.0, finished_at=995.0))
+    journal.open_round(round_state(4, seconds={"select": 14.0, "flip": 1.0}, finished_at=995.0))
     assert supply.labels_per_s(context) == pytest.approx(0.7)
     assert supply.wanted_ahead(context, state) == 21 + 1
 
@@ -138,8 +138,24 @@ def test_labels_per_s_are_the_fastest_of_the_last_minutes(context, journal, ages
     assert supply.labels_per_s(context) == pytest.approx(expected)
 
 
+def test_labels_per_s_are_no_more_than_people_can_give_when_annotated_tasks_were_imported(
+    context, journal
+):
+    for task_id in range(30):
+        label(journal, task_id, at=500.0, by=task_id % 2)
+    assert supply.labels_per_s(context) == 2
+
+
+def test_ranking_is_lost_when_its_file_is_missing_or_damaged(context, state):
+    assert supply.is_ranked(context, state)
+    assert not supply.is_ranked(context, round_state(9))
+    context.folder.ranking_file(3).write_bytes(b"PAR1")
+    assert not supply.is_ranked(context, state)
+
+
 def test_rounds_are_taken_to_last_ten_seconds_when_they_were_shorter(context, journal):
-    state = round_state(4, started_at=980.0, finished_at=981.0)
+    # Label Studio was gone for hours in between: that is not how long a round works.
+    state = round_state(4, started_at=1.0, finished_at=981.0, seconds={"select": 1.0})
     journal.open_round(state)
     for task_id in range(9):
         label(journal, task_id, at=500.0)

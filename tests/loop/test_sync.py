@@ -173,9 +173,33 @@ def test_nothing_is_read_twice_for_good_after_an_import(make_context, journal, c
     context = make_context(5)
     read_all(context)
     clock[0] += 60
+    sync.read_changes(context)  # with overlap, for the last time
     sync.read_changes(context)
     newest = datetime.fromisoformat(context.client.newest_change(12).replace("Z", "+00:00"))
     assert context.client.asked_since[-1] == newest
+
+
+def test_a_late_change_is_not_missed_when_only_polling_finds_it(make_context, journal, clock):
+    context = make_context(5)
+    read_all(context)
+    clock[0] += 60
+    context.client.change(1, seconds=70, label="cat")
+    sync.read_changes(context)
+    context.client.change(2, seconds=69, label="cat")
+    clock[0] += 60
+    sync.read_changes(context)
+    assert journal.tasks.counts(KEY).labeled == 2
+
+
+def test_a_dense_import_is_read_to_its_end(make_context, journal, clock, monkeypatch):
+    # All within the overlap, and more than are read as changes.
+    monkeypatch.setattr(sync, "MANY_CHANGES", 20)
+    context = make_context(60)
+    for _ in range(8):
+        sync.read_changes(context)
+        clock[0] += 3
+    assert journal.tasks.reading(KEY).is_whole
+    assert len(journal.tasks.ids(KEY)) == 60
 
 
 def test_an_import_of_very_many_tasks_is_read_by_pages(make_context, journal, clock, monkeypatch):

@@ -159,9 +159,10 @@ def test_forget_queues_before_leaves_the_rounds_own(journal, queue):
 
 def test_recent_round_s_are_the_last_finished_rounds(journal):
     for number in range(5):
-        state = round_state(number, started_at=10.0, finished_at=10.0 + number)
+        seconds = {"select": number - 0.5, "flip": 0.5}
+        state = round_state(number, seconds=seconds, finished_at=99.0)
         journal.open_round(state)
-    journal.open_round(round_state(5, "select"))
+    journal.open_round(round_state(5, "select", seconds={"select": 9.0}))
     assert journal.recent_round_s(KEY) == [4.0, 3.0, 2.0]
 
 
