@@ -41,9 +41,14 @@ class Stopped(Exception):
 
 @dataclass
 class Background:
-    """One worker's work behind the queues. should_stop: asked after every few images and epochs."""
+    """One worker's work behind the queues.
+
+    should_stop: asked after every few images, and after every epoch.
+    meanwhile: called after every epoch of a project's training, with its key.
+    """
 
     should_stop: Callable[[], bool]
+    meanwhile: Callable[[str], None] = lambda key: None
     images_per_s: float = field(default=0.0, init=False)
 
     def advance(self, context: ProjectContext) -> bool:
@@ -138,7 +143,12 @@ class Background:
         note = seldom(
             lambda done, total: journal.set_background(context.key, phases.TRAIN, done, total)
         )
-        journal.set_background(context.key, phases.TRAIN, 0, context.settings.epochs)
+
+        def epoch_done(done: int, total: int) -> None:
+            note(done, total)
+            self.meanwhile(context.key)
+
+        note(0, context.settings.epochs)
         keys = snapshot.image_keys[snapshot.is_labeled].tolist()
         trained = context.session.train(
             LabeledImages(keys, snapshot.labels[snapshot.is_labeled]),
@@ -146,7 +156,7 @@ class Background:
             seed=context.settings.seed + tuning.number,
             load=loader(context, snapshot),
             stores=context.stores(),
-            on_progress=self._stoppable(note),
+            on_progress=self._stoppable(epoch_done),
         )
         card = {**trained.card, "classes": list(tuning.classes)}
         path = save_checkpoint(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,8 +102,8 @@ Note = Callable[[int, int], None]
 
 
 def seldom(note: Note, every_s: float = PROGRESS_EVERY_S) -> Note:
-    """A callback for (done, total) that calls `note` at most once in `every_s`, and at the end."""
-    noted_at = time.monotonic()
+    """A callback for (done, total) that calls `note` first, at the end, and once in `every_s`."""
+    noted_at = -math.inf
 
     def noted(done: int, total: int) -> None:
         nonlocal noted_at

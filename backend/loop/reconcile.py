@@ -63,10 +63,12 @@ def _advance(context: ProjectContext, state: ProjectState) -> bool:
     if latest is not None and latest.phase != phases.DONE:
         steps.run(context, latest)
     published = context.journal.published_round(context.key)
-    if published is not None and supply.is_ranked(context, published):
-        more |= supply.top_up(context, published)
     standing = standing_of(context, published)
     reason = round_due(standing, published)
+    # What lasts until the flip is not topped up before it: the round comes first.
+    is_round_first = reason is not None and supply.lasts_a_round(context, standing.waiting)
+    if published is not None and standing.is_ranked and not is_round_first:
+        more |= supply.top_up(context, published)
     if reason is not None:
         logger.info("project %d: new round: %s", context.project_id, reason)
         published = steps.run(context, open_round(context, state, standing, reason))

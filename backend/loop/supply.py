@@ -39,7 +39,7 @@ NEWCOMERS = 64
 FIRST_TASKS = 8
 CHUNK = 8
 # Between two chunks topping up lets go for other work after this long.
-PUBLISH_FOR_S = 2.0
+PUBLISH_FOR_S = 1.0
 SCANNED_TASKS = 256
 # A Label Studio on SQLite takes one write at a time; one that is only far away takes several.
 SLOW_REQUEST_S = 0.5
@@ -51,6 +51,12 @@ def wanted_ahead(context: ProjectContext, state: RoundState) -> int:
     batch = budget_of(context.settings, len(state.classes))
     until_flip = labels_per_s(context) * MARGIN * _round_s(context)
     return max(batch, math.ceil(until_flip)) + holders(context)
+
+
+def lasts_a_round(context: ProjectContext, waiting: int) -> bool:
+    """Whether so many waiting tasks are enough until a round that begins now flips the queue."""
+    round_s = max(context.journal.recent_round_s(context.key), default=SHORTEST_ROUND_S)
+    return waiting >= FIRST_TASKS + labels_per_s(context) * MARGIN * round_s
 
 
 def labels_per_s(context: ProjectContext) -> float:

@@ -109,7 +109,7 @@ class Worker:
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self.stopping = False
-        background = Background(lambda: self.stopping)
+        background = Background(lambda: self.stopping, self._embed_for_newcomers)
         self._model_class = AlfaMixModel.bound_to(WorkerServices(context, background))
         self._queue_retries = Retries()
         # Labels put nothing right that keeps a network from being trained.
@@ -149,6 +149,13 @@ class Worker:
         else:
             self._looked.pop(state.key, None)
         return bool(more)
+
+    def _embed_for_newcomers(self, busy_key: str) -> None:
+        """Do a piece for each project that has no queue yet, while another one's network trains."""
+        journal = self._context.journal
+        for state in self._each(self._needs_computing):
+            if state.key != busy_key and journal.published_round(state.key) is None:
+                self.compute_for(state)
 
     def _compute(self) -> None:
         _be_nice(BACKGROUND_NICENESS)

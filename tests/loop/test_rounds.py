@@ -6,6 +6,7 @@ import pytest
 
 from backend.harness.annotate import choice
 from backend.loop import opening, steps
+from backend.loop.context import ProjectContext
 from tests.loop.conftest import LABEL_CONFIG, colored_tasks, predictions_of, project_of
 
 pytestmark = pytest.mark.label_studio
@@ -383,3 +384,40 @@ def test_batch_is_published_once_when_killed_between_prediction_and_journal(
         inline.reconcile(project_id)
     monkeypatch.setattr(inline.journal, "note_prediction", note)
     assert_published_once(label_studio, project_id, inline.reconcile(project_id))
+
+
+def test_next_round_makes_the_ranking_anew_when_it_was_lost(
+    label_studio, inline, connected_project, annotator
+):
+    project_id, _ = connected_project(24)
+    first = inline.reconcile(project_id)
+    context = ProjectContext.of(inline.worker, inline.journal.project(inline.key(project_id)))
+    context.folder.ranking_file(0).unlink()
+    after = inline.reconcile(project_id)
+    assert (after["round"], after["last_error"]) == (1, None)
+    assert "ranking of the last round" in after["last_round"]["statistics"]["reason"]
+    assert after["batch"] == first["batch"]
+    assert label_batch(inline, annotator, project_id) == after["batch"]
+
+
+def test_interrupted_round_chooses_with_the_new_classes_when_the_config_was_edited(
+    label_studio, inline, connected_project, annotator, monkeypatch
+):
+    project_id, _ = connected_project(24)
+    inline.reconcile(project_id)
+    label_batch(inline, annotator, project_id)
+
+    def kill(*_arguments):
+        raise Killed
+
+    with monkeypatch.context() as killing, pytest.raises(Killed):
+        killing.setitem(steps.STEPS, "select", kill)
+        inline.reconcile(project_id)
+    path = f"/api/projects/{project_id}"
+    config = label_studio.api.call("GET", path)["label_config"]
+    more = config.replace('<Choice value="blue"/>', '<Choice value="azure"/><Choice value="blue"/>')
+    label_studio.api.call("PATCH", path, json={"label_config": more})
+    after = inline.reconcile(project_id)
+    assert after["last_error"] is None
+    published = inline.journal.published_round(inline.key(project_id))
+    assert list(published.classes) == ["azure", "blue", "green", "red"]

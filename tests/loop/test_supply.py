@@ -260,6 +260,17 @@ def test_nothing_is_published_twice_when_answers_were_lost(
     assert journal.awaiting(state) == []
 
 
+@pytest.mark.parametrize(("waiting", "expected"), [(13, False), (14, True)])
+def test_queue_lasts_a_round_when_more_waits_than_is_labeled_meanwhile(
+    context, journal, waiting, expected
+):
+    # 0.6 labels a second, rounds of 5 s, twice that: 6 labels, and 8 tasks besides.
+    journal.open_round(round_state(4, seconds={"select": 5.0}, finished_at=1.0))
+    for task_id in range(6):
+        label(journal, task_id, at=500.0 - task_id)
+    assert supply.lasts_a_round(context, waiting) is expected
+
+
 def test_publish_first_serves_whoever_labels_now(context, state, journal, label_studio):
     for person in range(3):
         label(journal, person, at=500.0, by=person)

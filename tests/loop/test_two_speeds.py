@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from backend.errors import ImageError
 from backend.loop.worker import Worker
 from backend.vision import VisionSession
 from tests.loop.conftest import colored_tasks, wait_for
@@ -179,3 +180,31 @@ def test_training_begins_anew_when_the_classes_change_in_it(
     tuning = inline.journal.tunings.newest_done(key)
     assert list(tuning.classes) == ["blue", "green", "red", "teal"]
     assert inline.journal.published_round(key).tuning == tuning.number
+
+
+def test_another_project_gets_its_first_queue_while_one_is_being_trained(
+    inline, tuned, connected_project, annotator, monkeypatch
+):
+    busy, _ = connected_project(24)
+    inline.reconcile(busy, tuned)
+    label(annotator, busy, 6)
+    inline.keep_queue(busy, tuned)
+    worker = Worker(tuned)
+    newcomer, _ = connected_project(18, seed=3)
+    keys = {inline.key(busy), inline.key(newcomer)}
+    each = worker._each
+    monkeypatch.setattr(worker, "_each", lambda needs: [s for s in each(needs) if s.key in keys])
+    worker.work_on(inline.journal.project(inline.key(newcomer)))
+    embedded_in_training = []
+
+    def embed_too(session, *_arguments, on_progress, **_keywords):
+        on_progress(1, 60)
+        embedded_in_training.append(inline.journal.project(inline.key(newcomer)).embedded)
+        raise ImageError("that is all this test needs of a training")
+
+    monkeypatch.setattr(VisionSession, "train", embed_too)
+    worker.compute_for(inline.journal.project(inline.key(busy)))  # opens the training
+    worker.compute_for(inline.journal.project(inline.key(busy)))
+    assert embedded_in_training == [18]
+    worker.work_on(inline.journal.project(inline.key(newcomer)))
+    assert len(inline.status(newcomer)["batch"]) == 6
