@@ -98,7 +98,20 @@ def test_round_is_due_with_as_many_labels_as_the_live_loop_wants(
 ) -> None:
     _points, desk = run(Policy(lookahead), BOTH, 11, budget=budget)
 
-    standing = Standing(0, 0, 0, 0, 0, 0, True, (), budget, lookahead, False)
+    standing = Standing(
+        labeled=0,
+        pool=0,
+        unreadable=0,
+        embedded=0,
+        tuning=0,
+        waiting=0,
+        is_whole=True,
+        is_ranked=True,
+        classes=(),
+        budget=budget,
+        lookahead=lookahead,
+        training_requested=False,
+    )
     assert desk.counted[1] == (standing.wanted_labels, 0)
 
 

@@ -154,7 +154,7 @@ def test_people_label_on_when_very_many_tasks_come_meanwhile(label_studio, staff
 
     events = label(crew, 45, add)
     assert_all_are_served_from_the_queue(label_studio, events)
-    assert server.status(project_id)["last_round"]["pool"] > 100
+    server.status_when(project_id, "the new tasks", lambda s: s["last_round"]["pool"] > 100)
 
 
 def test_people_label_on_when_the_backend_is_restarted_meanwhile(label_studio, staffed):
