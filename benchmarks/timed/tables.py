@@ -174,5 +174,6 @@ def _text(found: Interval) -> str:
 
 
 def _shown(points: Sequence[float]) -> list[int]:
-    """Places of the first, second, fourth, eighth point: a curve in few columns."""
-    return [place for place in (0, 1, 3, 7) if place < len(points)]
+    """Places of all of few points, else the first, second, fourth, eighth: a curve in four."""
+    places = range(len(points)) if len(points) <= 4 else (0, 1, 3, 7)
+    return [place for place in places if place < len(points)]
