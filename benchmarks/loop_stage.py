@@ -133,15 +133,17 @@ class Stage:
 
     def settled(self) -> dict[str, Any]:
         """The status once there is a queue and for a while nothing is computed, at or behind it."""
-        resting_since: list[float] = []
+        seen: object = None
+        resting_since = time.monotonic()
 
         def rests(status: Mapping[str, Any]) -> bool:
+            nonlocal seen, resting_since
             is_idle = status["phase"] in phases.RESTING and status["background"] is None
-            if published_number(status) < 0 or not is_idle:
-                resting_since.clear()
-                return False
-            resting_since.append(time.monotonic())
-            return resting_since[-1] - resting_since[0] > SETTLED_S
+            queued = len(status["batch"]) + len(status["reserve"])
+            now = (published_number(status), queued, is_idle)
+            if now != seen or now[0] < 0 or not is_idle:
+                seen, resting_since = now, time.monotonic()
+            return time.monotonic() - resting_since > SETTLED_S
 
         return self._status_when("all work to be done", rests)
 
