@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from backend.harness.api import Api
-from backend.harness.people import sign_up
+from backend.harness.people import account_of
 from backend.harness.server import BINARY, Account, LabelStudioServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +62,7 @@ class LabelStudio:
     def create_user(self) -> tuple[str, str, str]:
         """Email, password and legacy token of a new member of the organization."""
         email = f"annotator-{uuid.uuid4().hex}@example.com"
-        account = sign_up(self.api, email, "alfa-mix-annotator")
+        account = account_of(self.api, email, "alfa-mix-annotator")
         return account.email, account.password, account.token
 
 

@@ -11,7 +11,11 @@ from backend.harness.server import Account
 
 def annotator_account(admin: Api, number: int, password: str) -> Account:
     """The user annotator<number>@example.com, signed up at the first call."""
-    email = f"annotator{number}@example.com"
+    return account_of(admin, f"annotator{number}@example.com", password)
+
+
+def account_of(admin: Api, email: str, password: str) -> Account:
+    """The user of an address, signed up at the first call; a busy Label Studio is asked again."""
 
     def once() -> Account:
         try:

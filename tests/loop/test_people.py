@@ -146,7 +146,7 @@ def test_people_label_on_when_the_tasks_ahead_are_deleted_meanwhile(label_studio
 
 
 def test_people_label_on_when_very_many_tasks_come_meanwhile(label_studio, staffed):
-    project_id, server, crew = staffed(count=40)
+    project_id, server, crew = staffed(count=90)
 
     def add():
         time.sleep(2)
