@@ -67,7 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", type=int, metavar="N", help="only the first N seeds of each setting")
     add("--no-runs", action="store_true", help="only print the tables of the rows there are")
     add("--rows", type=Path, default=results / "timed-replay.csv", help="the file of rows")
-    add("--quick-rows", type=Path, default=Path("timed-replay-quick.csv"), help="that of --quick")
+    add(
+        "--quick-rows",
+        type=Path,
+        default=HERE / "features" / "timed-replay-quick.csv",
+        help="that of --quick",
+    )
     add("--json", type=Path, metavar="FILE", help="write all rows there too")
     add("--data", type=Path, default=Path("datasets"), help="folder of data sets (%(default)s)")
     add("--weights", type=Path, metavar="FILE", help="weights of the ViT-S, which do not ship")
