@@ -131,16 +131,16 @@ def _round(inline, project_id, number):
     return status if status["round"] >= number else None
 
 
-def test_training_begins_anew_when_the_worker_was_killed_in_it(
-    inline, tuned, connected_project, annotator, monkeypatch
-):
+class Killed(BaseException):
+    """Stands for a SIGKILL: nothing after it runs, not even handlers of Exception."""
+
+
+@pytest.fixture
+def killed_in_training(inline, tuned, connected_project, annotator, monkeypatch):
+    """A project with six labels whose worker was killed while its first network trained."""
     project_id, _ = connected_project(24)
-    key = inline.key(project_id)
     inline.reconcile(project_id, tuned)
     label(annotator, project_id, 6)
-
-    class Killed(BaseException):
-        pass
 
     def kill(*_arguments, **_keywords):
         raise Killed
@@ -148,6 +148,12 @@ def test_training_begins_anew_when_the_worker_was_killed_in_it(
     with monkeypatch.context() as killing, pytest.raises(Killed):
         killing.setattr(VisionSession, "train", kill)
         inline.reconcile(project_id, tuned)
+    return project_id
+
+
+def test_training_begins_anew_when_the_worker_was_killed_in_it(inline, tuned, killed_in_training):
+    project_id = killed_in_training
+    key = inline.key(project_id)
     assert inline.journal.tunings.newest(key).phase == "train"
     assert inline.status(project_id)["round"] == 1
     inline.reconcile(project_id, tuned)
@@ -155,22 +161,10 @@ def test_training_begins_anew_when_the_worker_was_killed_in_it(
 
 
 def test_training_begins_anew_when_the_classes_change_in_it(
-    label_studio, inline, tuned, connected_project, annotator, monkeypatch
+    label_studio, inline, tuned, killed_in_training
 ):
-    project_id, _ = connected_project(24)
+    project_id = killed_in_training
     key = inline.key(project_id)
-    inline.reconcile(project_id, tuned)
-    label(annotator, project_id, 6)
-
-    class Killed(BaseException):
-        pass
-
-    def kill(*_arguments, **_keywords):
-        raise Killed
-
-    with monkeypatch.context() as killing, pytest.raises(Killed):
-        killing.setattr(VisionSession, "train", kill)
-        inline.reconcile(project_id, tuned)
     path = f"/api/projects/{project_id}"
     config = label_studio.api.call("GET", path)["label_config"]
     more = config.replace('<Choice value="red"/>', '<Choice value="red"/><Choice value="teal"/>')
