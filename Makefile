@@ -14,7 +14,7 @@ JOBS ?= 2
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install test demo serve evidence lint clean chromium
+.PHONY: help install test soak demo serve evidence lint clean chromium
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -23,6 +23,9 @@ install: $(VENV)/.dev $(VENV)/.pretrain $(LABEL_STUDIO_VENV)/.installed ## both 
 
 test: install chromium lint ## set everything up and run all tests; one file: make test ARGS=tests/demo
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+soak: install chromium ## the tests that take minutes each: faults of processes, files and Label Studio, and crowds
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m soak $(ARGS)
 
 demo: $(VENV)/.service $(LABEL_STUDIO_VENV)/.installed ## Label Studio, backend and a sample project; DATASET=<folder of class folders>, ARGS="--annotate 3"
 	$(BIN)/python -m backend demo $(ARGS)

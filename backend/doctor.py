@@ -13,12 +13,14 @@ from backend.errors import AlfaMixError
 from backend.label_studio import connection
 from backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
 from backend.label_studio.label_config import parse_label_config
+from backend.label_studio.wording import shown_uri
+from backend.process.exposure import keep_files_private
 from backend.process.startup import open_session
 from backend.settings import Settings
 
 ADDRESS_HINT = (
-    "if Label Studio refuses the backend's URL as a reserved network address, start Label Studio "
-    "with USE_DEFAULT_BANNED_SUBNETS=false"
+    "if Label Studio refuses the backend's URL as a reserved network address, docs/network.md says "
+    "which USER_ADDITIONAL_BANNED_SUBNETS to start it with"
 )
 
 
@@ -35,6 +37,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m backend doctor", description=__doc__)
     parser.add_argument("--project", type=int, action="append", help="id; may be given repeatedly")
     arguments = parser.parse_args(argv)
+    keep_files_private()
     all_good = True
     for finding in examine(Settings.from_environ(), arguments.project or []):
         print(f"{'ok  ' if finding.is_good else 'FAIL'}  {finding.text}", flush=True)
@@ -53,7 +56,8 @@ def examine(settings: Settings, project_ids: list[int]) -> Iterator[Finding]:
     except AlfaMixError as error:
         yield Finding(False, f"Label Studio: {error}")
         return
-    yield Finding(True, f"Label Studio at {client.url} accepts the token ({ADDRESS_HINT})")
+    where = f"Label Studio at {shown_uri(client.url)}"
+    yield Finding(True, f"{where} accepts the token ({ADDRESS_HINT})")
     for project_id in project_ids:
         yield from _project(client, settings, project_id)
 
@@ -69,7 +73,7 @@ def _project(client: LabelStudioClient, settings: Settings, project_id: int) -> 
     if not backends:
         yield Finding(False, f"{name}: no ML backend; paste the URL under Settings > Model")
         return
-    urls = ", ".join(backend.url for backend in backends)
+    urls = ", ".join(shown_uri(backend.url) for backend in backends)
     yield Finding(len(backends) == 1, f"{name}: connected ML backends: {urls}")
     hooks = [backend.url.rstrip("/") + connection.WEBHOOK_PATH for backend in backends]
     has_hook = any(hook.url in hooks and hook.is_lean for hook in client.webhooks(project_id))

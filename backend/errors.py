@@ -15,6 +15,10 @@ class SettingsError(AlfaMixError):
     """A setting from the environment or the command line is unknown or out of range."""
 
 
+class RequestError(AlfaMixError):
+    """A request to the backend does not hold what it must."""
+
+
 class LabelConfigError(AlfaMixError):
     """The project's label config is not one `<Image>` with one single-choice `<Choices>`."""
 
@@ -45,6 +49,14 @@ class AcquisitionError(AlfaMixError):
 
 class StoreError(AlfaMixError):
     """Something in MODEL_DIR is damaged, missing or cannot be written."""
+
+
+class JournalError(StoreError):
+    """The journal cannot be read or written now: it is locked, or the disk is full."""
+
+
+class JournalDamagedError(JournalError):
+    """The journal is damaged or gone; waiting does not help, its copy may."""
 
 
 class PretrainingError(AlfaMixError):

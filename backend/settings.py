@@ -7,6 +7,7 @@ the function that turns the text of the environment into a value.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import logging
 import os
 import re
@@ -24,6 +25,11 @@ BUNDLED = "bundled"
 RETIRED = {
     "ALFAMIX_IDLE_MINUTES": "a round is due by labels now (ALFAMIX_LOOKAHEAD), whoever holds a task"
 }
+# Labels of letters, digits and hyphens; the last one is not a number, as that of an address is.
+HOST_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+HOST_NAME = re.compile(rf"({HOST_LABEL}\.)*(?![0-9]+$){HOST_LABEL}")
+ADDRESS_LIKE = re.compile(r"[0-9.]+(/.*)?|.*:.*")
+ANY_SUBDOMAIN = "*."
 logger = logging.getLogger(__name__)
 
 
@@ -59,6 +65,27 @@ def _file(value: str) -> Path:
 
 def _folder(value: str) -> Path:
     return Path(value).expanduser()
+
+
+def _image_hosts(value: str) -> tuple[str, ...]:
+    """Host names, `*.domain`, addresses and networks, in the form they are compared in."""
+    entries = (entry.strip() for entry in value.split(","))
+    return tuple(_image_host(entry) for entry in entries if entry)
+
+
+def _image_host(entry: str) -> str:
+    try:
+        if ADDRESS_LIKE.fullmatch(entry):
+            return str(ipaddress.ip_network(entry))
+        name = entry.removeprefix(ANY_SUBDOMAIN).rstrip(".").encode("idna").decode().lower()
+    except ValueError:
+        name = ""
+    if not HOST_NAME.fullmatch(name):
+        raise ValueError(
+            "host names (images.example.com), *.example.com for all names below one, addresses and "
+            f"networks (192.168.1.20, 10.0.0.0/8), separated by commas; {entry!r} is none of them"
+        )
+    return ANY_SUBDOMAIN + name if entry.startswith(ANY_SUBDOMAIN) else name
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -117,6 +144,13 @@ class Settings:
     )
     host: str = _setting("HOST", "0.0.0.0", _text, "Address that the backend listens on.")
     port: int = _setting("PORT", 9090, _whole(1, 65535), "Port that the backend listens on.")
+    public_url: str = _setting(
+        "ALFAMIX_PUBLIC_URL",
+        "",
+        _url,
+        "The URL that was pasted into Label Studio. Empty: found out; needed where the backend "
+        "cannot reach itself by it and a project has several ML backends.",
+    )
     basic_auth_user: str = _setting(
         "BASIC_AUTH_USER", "", _text, "User that Label Studio must name; empty: no authentication."
     )
@@ -215,6 +249,13 @@ class Settings:
         _whole(1, 1024),
         "Threads of the worker's matrix products; empty: one per core.",
     )
+    image_hosts: tuple[str, ...] = _setting(
+        "ALFAMIX_IMAGE_HOSTS",
+        (),
+        _image_hosts,
+        "Where images may come from besides Label Studio and public addresses: host names, "
+        "`*.domain`, addresses and networks, separated by commas.",
+    )
     activations_gib: float = _setting(
         "ALFAMIX_ACTIVATIONS_GIB",
         20.0,
@@ -238,6 +279,11 @@ class Settings:
     def __post_init__(self) -> None:
         if bool(self.basic_auth_user) != bool(self.basic_auth_pass):
             raise SettingsError("BASIC_AUTH_USER and BASIC_AUTH_PASS: set both or neither")
+        if not _is_latin_1(self.basic_auth_user + self.basic_auth_pass):
+            raise SettingsError(
+                "BASIC_AUTH_USER or BASIC_AUTH_PASS holds a letter that Label Studio cannot send; "
+                "needed are letters of Latin-1"
+            )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -261,10 +307,18 @@ class Settings:
         rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
         for setting in fields(cls):
             assert setting.default is not MISSING
-            default = "" if setting.default in (None, "") else f"`{setting.default}`"
+            default = "" if setting.default in (None, "", ()) else f"`{setting.default}`"
             meta = setting.metadata
             rows.append(f"| `{meta['variable']}` | {default} | {meta['help']} |")
         return "\n".join(rows)
+
+
+def _is_latin_1(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refuse_unknown(environ: Mapping[str, str], known: Mapping[str, Field]) -> None:
@@ -281,5 +335,6 @@ def _parsed(variable: str, text: str, setting: Field) -> Any:
     try:
         return setting.metadata["parse"](text.strip())
     except ValueError as error:
-        shown = "a value" if _is_secret(variable) else repr(text)
+        # A URL may hold a user and a password.
+        shown = "a value" if _is_secret(variable) or "@" in text else repr(text)
         raise SettingsError(f"{variable} is {shown}; needed is {error}") from error

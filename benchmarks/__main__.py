@@ -15,6 +15,7 @@ COMMANDS = {
     "acquisition": ("benchmarks.acquisition", "how fast the strategies choose"),
     "learning-curves": ("benchmarks.learning_curves", "accuracy per label on real data"),
     "loop": ("benchmarks.loop", "who waits how long on a running Label Studio"),
+    "many": ("benchmarks.many", "how soon very many tasks have a queue"),
     "people": ("benchmarks.people", "who is turned away, and who is served outside the queue"),
     "pretraining": ("benchmarks.pretraining", "what the shipped ViT knows without labels"),
     "timed-replay": ("benchmarks.timed_replay", "what labels are worth while others compute"),

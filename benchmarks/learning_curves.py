@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from backend.acquisition import strategy_names
 from backend.errors import AlfaMixError, SettingsError
+from backend.process.interrupts import interrupt_once
 from benchmarks.curves.bench import Place, check
 from benchmarks.curves.data import Data, DataError
 from benchmarks.curves.page import Examples, Origin
@@ -34,8 +34,7 @@ def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     # Its processes end with the command, also when it is ended from outside.
     # SIGINT, because a shell ignores it for what it starts in the background.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    interrupt_once()
     try:
         return _run(arguments)
     except AlfaMixError as error:

@@ -28,9 +28,8 @@ FLIP_GOAL = Goal(5)
 TAKEN_OVER_GOAL = Goal(40)
 # Enough for a steady rate; all pixels are in memory while it is measured.
 SPEED_IMAGES = 960
-# Rounds that are asked for until there are enough samples. With `head` each trains for a moment
-# only, and more of them would mostly wait for Label Studio to take their predictions.
-MOST_ROUNDS = 5
+# Trainings that are asked for until there are enough samples.
+MOST_TRAININGS = 12
 SUBMIT_GOAL = Goal(1.1)
 
 
@@ -54,23 +53,24 @@ def steps(report: Report, stage: Stage, name: str) -> None:
     """Seconds of each step: to the first queue, and from a batch's last label to the next queue."""
     pasted_at = stage.connect()
     first = stage.published(0)["last_round"]
-    _round_rows(report, f"{name}, first queue", "URL pasted", pasted_at, first, FIRST_QUEUE_GOAL)
+    round_rows(report, f"{name}, first queue", "URL pasted", pasted_at, first, FIRST_QUEUE_GOAL)
     whole = stage.settled()
     embedded_s = time() - pasted_at - SETTLED_S
     report.add(f"{name}: URL pasted until the queue follows all images", embedded_s, "s")
     labeled_at = stage.label_batch(whole["batch"])
     second = stage.published_with(len(whole["batch"]))["last_round"]
     what = f"{name}, {second['labels']} labels"
-    _round_rows(report, what, "last label sent", labeled_at, second, FLIP_GOAL)
+    round_rows(report, what, "last label sent", labeled_at, second, FLIP_GOAL)
     if name != HEAD_ONLY:
         tuned = stage.network_taken_over()["last_round"]
         after_s = tuned["finished_at"] - second["finished_at"]
         report.add(f"{what}: flip until tuned embeddings are used", after_s, "s", TAKEN_OVER_GOAL)
 
 
-def _round_rows(
+def round_rows(
     report: Report, what: str, since: str, since_s: float, done: Mapping[str, Any], goal: Goal
 ) -> None:
+    """Rows of a round's steps, and from a moment (seconds since the epoch) until its flip."""
     noticed = f"{what}: {since} until the round starts (event, reading what changed)"
     report.add(noticed, done["started_at"] - since_s, "s")
     for step in STEPS:
@@ -101,7 +101,7 @@ def answers(report: Report, stage: Stage, name: str, wanted: int) -> None:
     ask()
     found = list(islice(while_training(stage, ask), wanted))
     report.add(f"{name}, while training: answers of each kind", len(found), "samples")
-    for question in questions if found else ():
+    for question in questions:
         what = f"{name}, while training: {question.method} {question.path}"
         times_ms = [sample[question.path] for sample in found]
         report.add(f"{what}, p50", percentile(times_ms, 50), "ms")
@@ -141,9 +141,9 @@ def _asking(stage: Stage, question: Question) -> Callable[[], object]:
 
 
 def while_training(stage: Stage, take: Callable[[], Sample]) -> Iterator[Sample]:
-    """Samples that began and ended while a round trained or embedded; rounds follow one another."""
-    for _ in range(MOST_ROUNDS):
-        stage.start_round()
+    """Samples that began and ended while a network was trained or the pool was embedded with it."""
+    for _ in range(MOST_TRAININGS):
+        stage.start_training()
         while stage.is_training():
             sample = take()
             if stage.is_training():
@@ -184,12 +184,13 @@ def submits(
 ) -> None:
     """Medians of a Submit with the backend and without, by turns, at rest and while training.
 
-    At rest `pause_s` seconds lie between two Submits, in which the backend looks at the last one.
+    `pause_s` seconds lie between two Submits, in which the backend looks at the last one: one right
+    after the other would mostly wait for the requests that the last one led to.
     """
     connected = Submitter(stage.labeling)
     is_first = cycle((True, False))
 
-    def pair(pause_s: float = 0.0) -> tuple[float, float]:
+    def pair() -> tuple[float, float]:
         submitters = (connected, bare) if next(is_first) else (bare, connected)
         taken = {}
         for submitter in submitters:
@@ -199,19 +200,20 @@ def submits(
 
     pair()
     stage.settled()
-    at_rest = [pair(pause_s) for _ in range(count)]
-    training = list(islice(while_training(stage, pair), count))
+    at_rest = [pair() for _ in range(count)]
     report.add(f"{name}, at rest: Submits of each kind", len(at_rest), "samples")
-    report.add(f"{name}, while training: Submits of each kind", len(training), "samples")
     idle = SubmitTimes.of(at_rest)
     _submit_rows(report, f"{name}, at rest: Submit", idle)
-    if training:
-        what = f"{name}, while training: Submit"
-        busy = SubmitTimes.of(training)
-        _submit_rows(report, what, busy)
-        # Where both share a machine, training takes processor time from every Submit.
-        ratio = busy.with_backend_s / idle.without_s
-        report.add(f"{what}, with a backend / without one at rest", ratio, "x", SUBMIT_GOAL)
+    if name == HEAD_ONLY:
+        return
+    training = list(islice(while_training(stage, pair), count))
+    report.add(f"{name}, while training: Submits of each kind", len(training), "samples")
+    what = f"{name}, while training: Submit"
+    busy = SubmitTimes.of(training)
+    _submit_rows(report, what, busy)
+    # Where both share a machine, training takes processor time from every Submit.
+    ratio = busy.with_backend_s / idle.without_s
+    report.add(f"{what}, with a backend / without one at rest", ratio, "x", SUBMIT_GOAL)
 
 
 def _submit_rows(report: Report, what: str, times: SubmitTimes) -> None:

@@ -92,6 +92,10 @@ class LabelingProject:
         """A task with its annotations."""
         return self.site.api.call("GET", f"/api/tasks/{task_id}/", params={"resolve_uri": "false"})
 
+    def change(self, fields: Mapping[str, object]) -> None:
+        """Set fields of the project."""
+        self.site.api.call("PATCH", f"/api/projects/{self.id}/", json=dict(fields))
+
     def fields(self) -> dict[str, Any]:
         """The project as Label Studio describes it, also in its events."""
         return self.site.api.call("GET", f"/api/projects/{self.id}/")
@@ -170,13 +174,20 @@ class Stage:
         """Whether a network trains or embeds at this moment."""
         return self.status().get("background") is not None
 
-    def start_round(self) -> int:
-        """The number of a round asked for as Start Training does, once it is there."""
-        number = published_number(self.settled()) + 1
+    def start_training(self) -> None:
+        """Ask for it as Start Training does, after a label more; returns when it trains.
+
+        DemoError: every task is labeled, or it took too long.
+        """
+        self.settled()
+        open_tasks = self.labeling.open_tasks()
+        if not open_tasks:
+            raise DemoError("too few images to train that often: give more --images")
+        # Start Training trains a network only where it would learn something new.
+        self.labeling.submit(open_tasks[-1])
         body = {"action": "START_TRAINING", "project": self.labeling.fields()}
         self.client.post("/webhook", json=body).raise_for_status()
-        self.published(number)
-        return number
+        self._status_when("training", lambda status: bool(status["background"]))
 
     def restart(self) -> None:
         """End the backend and start it again."""
@@ -200,13 +211,18 @@ class Stage:
 
 
 @contextmanager
-def running_stage(site: Site, folder: Path, settings: Mapping[str, str]) -> Iterator[Stage]:
+def running_stage(
+    site: Site, folder: Path, settings: Mapping[str, str], label_studio_url: str | None = None
+) -> Iterator[Stage]:
     """A project and a backend of its own, not connected yet; leaving the context ends the backend.
 
+    label_studio_url: where the backend reaches Label Studio, if not where everybody does.
     DemoError: the backend did not start.
     """
     labeling = LabelingProject(site, f"Measured with {folder.name}")
     env = backend_environment({**os.environ, **settings}, folder / "data", site.server, free_port())
+    if label_studio_url is not None:
+        env["LABEL_STUDIO_URL"] = label_studio_url
     backend = Backend(site.api, env, folder / "backend.log")
     try:
         yield Stage(backend.start(), labeling)

@@ -1,11 +1,13 @@
 """Checkpoints: named tensors and a card that says what they are, in one safetensors file.
 
 The card is JSON in the file's metadata under the key "card", so tensors and description cannot be
-parted or come from two different rounds.
+parted or come from two different rounds. Beside it stands a digest of both: a disk's bad block is
+found, not predicted with.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from backend.errors import StoreError
 from model_store.files import write_atomically
 
 CARD_KEY = "card"
+DIGEST_KEY = "digest"
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,9 @@ def save_checkpoint(
         StoreError: the folder or the file cannot be written.
     """
     path = folder / f"{name}.safetensors"
-    metadata = {CARD_KEY: json.dumps(card, ensure_ascii=False)}
+    text = json.dumps(card, ensure_ascii=False)
     plain = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    metadata = {CARD_KEY: text, DIGEST_KEY: _digest(text, plain)}
     write_atomically(path, lambda temporary: save_file(plain, temporary, metadata))
     return path
 
@@ -54,10 +58,26 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            card = json.loads((file.metadata() or {})[CARD_KEY])
     except (OSError, safetensors.SafetensorError, ValueError) as error:
         raise StoreError(f"cannot read the checkpoint {path}: {error}") from error
-    except KeyError as error:
-        raise StoreError(f"{path} carries no card; needed is a file of save_checkpoint") from error
-    return Checkpoint(tensors, card)
+    text = metadata.get(CARD_KEY)
+    if text is None:
+        raise StoreError(f"{path} carries no card; needed is a file of save_checkpoint")
+    # Those of earlier releases have no digest.
+    if metadata.get(DIGEST_KEY) not in (None, _digest(text, tensors)):
+        raise StoreError(f"the checkpoint {path} is damaged: its digest is another one")
+    try:
+        return Checkpoint(tensors, json.loads(text))
+    except ValueError as error:
+        raise StoreError(f"cannot read the card of the checkpoint {path}: {error}") from error
+
+
+def _digest(card: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """A digest of a card and of plain tensors by name: 32 hex digits."""
+    digest = hashlib.blake2b(card.encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

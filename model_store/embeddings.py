@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backend.errors import StoreError
-from model_store.files import write_atomically
+from model_store.files import set_aside, write_atomically
 from model_store.part_index import PartIndex
 
 logger = logging.getLogger(__name__)
@@ -179,8 +179,6 @@ def _read_column(part: Path, name: str) -> pa.Array:
 
 def _set_aside(part: Path, error: Exception) -> None:
     """Rename a damaged part out of the way, unless it is simply gone (a dropped version)."""
-    if not part.exists():
-        return
-    damaged = part.with_name(part.name + ".damaged")
-    part.replace(damaged)
-    logger.warning("%s is damaged (%s): set aside as %s", part, error, damaged.name)
+    if part.exists():
+        aside = set_aside(part)
+        logger.warning("%s is damaged (%s): set aside as %s", part, error, aside.name)

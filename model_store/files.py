@@ -16,6 +16,8 @@ from typing import Any
 from backend.errors import StoreError
 
 TEMPORARY_PREFIX = ".writing-"
+# Of a damaged file that is kept, out of the way.
+DAMAGED_SUFFIX = ".damaged"
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -55,6 +57,34 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {path}: {error}; needed is a JSON file") from error
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that its owner alone may look into, where it is missing.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"MODEL_DIR: {folder} cannot be created: {error}") from error
+
+
+def set_aside(path: Path) -> Path:
+    """The name under which a damaged file is kept, in the place of an earlier one.
+
+    Raises:
+        StoreError: it cannot be renamed.
+    """
+    aside = path.with_name(path.name + DAMAGED_SUFFIX)
+    try:
+        path.replace(aside)
+        # How long it is kept counts from now.
+        aside.touch()
+    except OSError as error:
+        raise StoreError(f"cannot rename {path} to {aside.name}: {error}") from error
+    return aside
 
 
 def _fill_and_rename(temporary: Path, path: Path, write: Callable[[Path], None]) -> None:

@@ -7,6 +7,7 @@ transactions.
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.errors import StoreError
 from model_store import phases, versions
-from model_store.database import Clock, Database, columns_of, values_of
-from model_store.schema import batch, project, round_, task, unreadable
+from model_store.database import BUSY_S, Clock, Database, columns_of, values_of
+from model_store.files import make_private_folder
+from model_store.schema import batch, instance, project, round_, task, unreadable
 from model_store.task_mirror import TaskMirror, parts
 from model_store.tunings import Tunings
+from model_store.upkeep import Upkeep
+
+# The file of an embedded journal, in the folder of its Label Studio.
+JOURNAL_NAME = "journal.sqlite"
+
+# Projects that Label Studio has not confirmed yet; one more takes the place of the oldest.
+UNCONFIRMED_PROJECTS = 50
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,21 @@ class ProjectState:
     users: int
     tab_id: int | None
     background_error: str | None
+    label_changes: int
+    annotations: int
+    row_id: int | None
+    row_url: str
+    setups: int
+    offered_token: str
+    offered_hostname: str
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether Label Studio ever confirmed that the project names this backend.
+
+        Before, a stranger may have made it up.
+        """
+        return self.row_id is not None or self.webhook_id is not None
 
 
 @dataclass(frozen=True)
@@ -65,6 +88,7 @@ class RoundState:
     """One active-learning round; `phase` names the step that comes next, or `done`.
 
     tuning: number of the network whose embeddings it chose from, `n_embedded` of them.
+    label_changes: the project's, when the round was opened.
     """
 
     key: str
@@ -84,6 +108,7 @@ class RoundState:
     finished_at: float | None
     tuning: int = 0
     n_embedded: int = 0
+    label_changes: int = 0
 
 
 @dataclass(frozen=True)
@@ -128,17 +153,20 @@ class UnreadableTask:
 class Journal:
     """The journal of one Label Studio host.
 
-    tasks: what Label Studio said of every task. tunings: the networks that embed the pool.
+    tasks: what Label Studio said of every task. tunings: the networks that embed the pool. upkeep:
+    what is done to the journal as a whole. Every method raises JournalError.
     """
 
-    def __init__(self, url: str, clock: Clock = time.time) -> None:
+    def __init__(self, url: str, clock: Clock = time.time, *, busy_s: float = BUSY_S) -> None:
         """Open (and create where needed) the journal at an SQLAlchemy database URL.
 
+        busy_s: how long another process that writes is waited for.
         StoreError: the database cannot be opened or written, or a later release wrote it.
         """
-        self._database = Database(url, clock)
+        self._database = Database(url, clock, busy_s=busy_s)
         self.tasks = TaskMirror(self._database)
         self.tunings = Tunings(self._database)
+        self.upkeep = Upkeep(self._database)
 
     @classmethod
     def in_folder(cls, folder: Path, clock: Clock = time.time) -> Journal:
@@ -146,11 +174,8 @@ class Journal:
 
         It may hold the token that Label Studio sent.
         """
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"MODEL_DIR: {folder} cannot be created: {error}") from error
-        return cls(f"sqlite:///{folder / 'journal.sqlite'}", clock)
+        make_private_folder(folder)
+        return cls(url_of(folder / JOURNAL_NAME), clock)
 
     def now(self) -> float:
         """Seconds since the epoch, by the journal's clock."""
@@ -159,6 +184,13 @@ class Journal:
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
+
+    def instance(self) -> str:
+        """A name that no other MODEL_DIR has."""
+        with self._database.engine.begin() as connection:
+            insert = instance.insert().prefix_with("OR IGNORE", dialect="sqlite")
+            connection.execute(insert.values(number=1, name=uuid.uuid4().hex))
+            return str(connection.execute(sa.select(instance.c.name)).scalar_one())
 
     # What the web process notes
 
@@ -175,28 +207,38 @@ class Journal:
             self._ensure_project(connection, key)
             connection.execute(project.update().where(project.c.key == key).values(**values))
 
-    def note_setup(
-        self, key: str, *, label_config: str, backend_url: str, token: str, hostname: str
-    ) -> None:
-        """Note what Label Studio says when it connects a project.
+    def note_setup(self, key: str, *, backend_url: str, token: str, hostname: str) -> None:
+        """Note what a call of /setup says, which Label Studio makes when it connects a project.
 
         It says the same at every live prediction, and whenever anybody (the worker too) asks it for
         the project's backends: of a project that is kept already only news count as a change.
+        Anybody may call: of a confirmed project another token is only noted as offered.
         """
-        said = {"label_config": label_config, "access_token": token, "hostname": hostname}
-        is_known = sa.and_(
-            project.c.connected,
-            project.c.webhook_id.is_not(None),
-            *(project.c[name] == value for name, value in said.items()),
-        )
-        news = sa.case((is_known, 0), else_=1)
-        values = {**said, "backend_url": backend_url, "connected": True}
-        looked_at = sa.case((is_known, project.c.checked_at), else_=0.0)
         with self._database.engine.begin() as connection:
             self._ensure_project(connection, key)
+            offer = {"offered_token": token, "offered_hostname": hostname}
             statement = project.update().where(project.c.key == key)
-            changed = project.c.changed + news
-            connection.execute(statement.values(**values, changed=changed, checked_at=looked_at))
+            is_offer = _is_confirmed() & (sa.literal(not token) | (project.c.access_token != token))
+            is_news = sa.or_(*(project.c[name] != value for name, value in offer.items()))
+            changed = project.c.changed + sa.case((is_news, 1), else_=0)
+            found = connection.execute(statement.where(is_offer).values(**offer, changed=changed))
+            if found.rowcount:
+                return
+            said = {"access_token": token, "hostname": hostname}
+            is_same = sa.and_(*(project.c[name] == value for name, value in said.items()))
+            is_known = is_same & (project.c.connected | (project.c.changed != project.c.seen))
+            values = {
+                **{**said, "backend_url": backend_url, "setups": project.c.setups + 1},
+                "changed": project.c.changed + sa.case((is_known, 0), else_=1),
+                "checked_at": sa.case((is_known, project.c.checked_at), else_=0.0),
+            }
+            connection.execute(statement.values(**values))
+
+    def forget_unconfirmed(self, state: ProjectState) -> None:
+        """Forget a project that Label Studio does not confirm, unless somebody named it since."""
+        is_same = (project.c.key == state.key) & (project.c.setups == state.setups)
+        is_same &= project.c.changed == state.changed
+        self._database.write(project.delete().where(is_same, _is_unconfirmed()))
 
     # Projects
 
@@ -209,11 +251,15 @@ class Journal:
         return self._database.first(ProjectState, _projects().where(project.c.key == key))
 
     def key_of(self, project: str) -> str | None:
-        """The key of a project named by its key or by its bare id; None where it is unknown."""
+        """The key of a project named by its key or by its bare id; None where it is unknown.
+
+        Of several with an id the newest, among those that Label Studio confirmed.
+        """
         if "." in project or not project.isdigit():
             return project or None
-        found = [state.key for state in self.projects() if state.project_id == int(project)]
-        return max(found, key=lambda key: int(key.split(".", 1)[1]), default=None)
+        found = [state for state in self.projects() if state.project_id == int(project)]
+        newest = max(found, default=None, key=lambda state: (state.is_confirmed, _epoch(state.key)))
+        return None if newest is None else newest.key
 
     def update_project(self, key: str, **values: Any) -> None:
         """Set columns of one project."""
@@ -232,6 +278,15 @@ class Journal:
         started = sa.case((is_same, project.c.background_started_at), else_=self.now())
         values = {"background": phase, "background_done": done, "background_total": total}
         self.update_project(key, **values, background_started_at=started)
+
+    def note_embedded(self, key: str, embedded: int, unembedded: int, *, known: int | None) -> None:
+        """Note how many tasks have an embedding, and how many images are still to be embedded.
+
+        The latter only where it is `known` still: else tasks came that nobody looked at yet.
+        """
+        is_known = project.c.unembedded.is_not_distinct_from(known)
+        left = sa.case((is_known, unembedded), else_=project.c.unembedded)
+        self.update_project(key, embedded=embedded, unembedded=left)
 
     def set_error(self, key: str, message: str | None) -> None:
         """Note the error that `/status` shows; None clears it."""
@@ -253,10 +308,23 @@ class Journal:
         done = self._rounds(key).where(round_.c.phase == phases.DONE)
         return self._database.first(RoundState, done.order_by(round_.c.number.desc()))
 
+    def trained_rounds(self, key: str, count: int = 5) -> list[RoundState]:
+        """The last finished rounds that left a network, newest first."""
+        done = self._rounds(key).where(round_.c.phase == phases.DONE)
+        trained = done.where(round_.c.checkpoint.is_not(None)).order_by(round_.c.number.desc())
+        return self._database.all(RoundState, trained.limit(count))
+
     def model_version(self, key: str | None) -> str:
         """The version that a project's queue follows; the unnumbered one before its first round."""
         state = None if key is None else self.published_round(key)
         return versions.UNNUMBERED if state is None else state.model_version
+
+    def newest_round_for(self, key: str, reason: str) -> int:
+        """The number of the newest round that was opened for a reason; -1 where there is none."""
+        is_for = round_.c.statistics["reason"].as_string() == reason
+        newest = sa.select(sa.func.max(round_.c.number)).where(round_.c.key == key, is_for)
+        found = self._database.scalar(newest)
+        return -1 if found is None else int(found)
 
     def recent_round_s(self, key: str, count: int = 3) -> list[float]:
         """How many seconds the last finished rounds worked, newest first."""
@@ -284,6 +352,18 @@ class Journal:
         here = (round_.c.key == state.key) & (round_.c.number == state.number)
         self._database.write(round_.update().where(here).values(**values))
         return RoundState(**{**values_of(state), **values})
+
+    def renumber_round(self, state: RoundState, number: int, **values: Any) -> RoundState:
+        """Have a round begin anew under another number, with nothing in its queue, and set columns.
+
+        The round as it is now.
+        """
+        here = (round_.c.key == state.key) & (round_.c.number == state.number)
+        self._database.write(
+            batch.delete().where(_queue_of(state)),
+            round_.update().where(here).values(number=number, **values),
+        )
+        return RoundState(**{**values_of(state), "number": number, **values})
 
     # The queue of a round
 
@@ -377,9 +457,10 @@ class Journal:
     def _ensure_project(self, connection: sa.Connection, key: str) -> None:
         found = connection.execute(sa.select(project.c.key).where(project.c.key == key)).first()
         if found is None:
-            project_id = int(key.split(".", 1)[0])
+            connection.execute(project.delete().where(project.c.key.in_(_superfluous())))
+            values = {"project_id": int(key.split(".", 1)[0]), "phase_started_at": self.now()}
             insert = project.insert().prefix_with("OR IGNORE", dialect="sqlite")
-            connection.execute(insert.values(key=key, project_id=project_id))
+            connection.execute(insert.values(key=key, **values))
 
     def _queued(self, state: RoundState, which: sa.ColumnElement[bool]) -> list[QueuedTask]:
         statement = sa.select(*columns_of(QueuedTask, batch)).where(_queue_of(state), which)
@@ -389,8 +470,34 @@ class Journal:
         return sa.select(*columns_of(RoundState, round_)).where(round_.c.key == key)
 
 
+def url_of(file: Path) -> str:
+    """The database URL of an embedded journal."""
+    return f"sqlite:///{file}"
+
+
 def _projects() -> sa.Select:
     return sa.select(*columns_of(ProjectState, project))
+
+
+def _epoch(key: str) -> int:
+    return int(key.split(".", 1)[1])
+
+
+def _is_confirmed() -> sa.ColumnElement[bool]:
+    """See ProjectState."""
+    return project.c.row_id.is_not(None) | project.c.webhook_id.is_not(None)
+
+
+def _is_unconfirmed() -> sa.ColumnElement[bool]:
+    has_rounds = sa.exists().where(round_.c.key == project.c.key)
+    return sa.not_(_is_confirmed()) & sa.not_(has_rounds)
+
+
+def _superfluous() -> sa.Select:
+    """Unconfirmed projects that make room for another one: the oldest ones."""
+    found = sa.select(project.c.key).where(_is_unconfirmed()).correlate(None)
+    newest_first = found.order_by(project.c.phase_started_at.desc(), project.c.key)
+    return newest_first.limit(UNCONFIRMED_PROJECTS).offset(UNCONFIRMED_PROJECTS - 1)
 
 
 def _is_open() -> sa.ColumnElement[bool]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 # A round, in the order of its steps: what people label next.
+RECALL: Final = "recall"  # only after the journal went back to its copy
 SELECT: Final = "select"
 PUBLISH: Final = "publish"
 FLIP: Final = "flip"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from backend.errors import StoreError
 from model_store.files import write_atomically
 
 KEPT_ROUNDS = 5
+DIGEST_KEY = b"digest"
 ROUND_FILES = (
     "checkpoints/[0-9]*.safetensors",
     "checkpoints/tuning-*.safetensors",
@@ -53,6 +55,10 @@ class ProjectFolder:
         """The order in which a round serves the pool."""
         return self.path / "rounds" / f"{number:05d}-ranking.parquet"
 
+    def has_rounds(self) -> bool:
+        """Whether any round left a ranking here."""
+        return any(self.path.glob("rounds/*-ranking.parquet"))
+
     def scores_file(self, number: int) -> Path:
         """The class and probability that a round's network gives each image."""
         return self.path / "rounds" / f"{number:05d}-scores.parquet"
@@ -78,14 +84,38 @@ def tuning_name(number: int) -> str:
 
 
 def write_table(path: Path, columns: Mapping[str, np.ndarray | list]) -> None:
-    """Write columns of equal length as one Parquet file, whole or not at all."""
+    """Write columns of equal length as one Parquet file, whole or not at all.
+
+    With them goes a digest, and each page has a checksum: what Parquet does not find, these do.
+    """
     table = pa.table(dict(columns))
-    write_atomically(path, lambda temporary: pq.write_table(table, temporary))
+    table = table.replace_schema_metadata({DIGEST_KEY: _digest(table)})
+    write_atomically(
+        path, lambda temporary: pq.write_table(table, temporary, write_page_checksum=True)
+    )
 
 
 def read_table(path: Path) -> pa.Table:
     """A table that `write_table` wrote. StoreError: missing or damaged."""
     try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        table = pq.read_table(path, page_checksum_verification=True)
+        # Those of earlier releases have no digest.
+        noted = (table.schema.metadata or {}).get(DIGEST_KEY)
+        is_damaged = noted is not None and noted != _digest(table)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(f"{path} is missing or damaged: {error}") from error
+    if is_damaged:
+        raise StoreError(f"{path} is damaged: its digest is another one")
+    return table
+
+
+def _digest(table: pa.Table) -> bytes:
+    """A digest of a table's columns: 32 hex digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        digest.update(f"{name} {column.type} {len(column)}".encode())
+        if pa.types.is_string(column.type):
+            digest.update("\n".join(column.to_pylist()).encode())
+        else:
+            digest.update(column.to_numpy().tobytes())
+    return digest.hexdigest().encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 import sqlalchemy as sa
 
@@ -10,8 +10,8 @@ from backend.errors import StoreError
 from model_store import phases
 
 metadata = sa.MetaData()
-# Counted up by whoever changes a table, with a step in STEPS.
-LAYOUT = 2
+# Counted up by whoever changes a table; MOVES says what becomes of the rows.
+LAYOUT = 3
 
 
 def _text(name: str) -> sa.Column:
@@ -75,6 +75,26 @@ project = sa.Table(
     _count("users"),
     sa.Column("tab_id", sa.Integer),
     sa.Column("background_error", sa.Text),
+    # Since layout 3. How often the class of a task came, changed or went, as far as it was read.
+    _count("label_changes"),
+    # Submitted and skipped, as Label Studio counts them.
+    _count("annotations"),
+    # The row of the Model page that was found to lead here; null: Label Studio confirmed none yet.
+    sa.Column("row_id", sa.Integer),
+    _text("row_url"),
+    # Calls of /setup that were believed, or may be.
+    _count("setups"),
+    # What a call said whose token is not the project's.
+    _text("offered_token"),
+    _text("offered_hostname"),
+)
+
+# Since layout 3. One row: the name that no other MODEL_DIR has.
+instance = sa.Table(
+    "instance",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
 )
 
 round_ = sa.Table(
@@ -98,6 +118,8 @@ round_ = sa.Table(
     # Since layout 2: the network whose embeddings it chose from, and of how many tasks.
     _count("tuning"),
     _count("n_embedded"),
+    # Since layout 3: the project's, when it was opened.
+    _count("label_changes"),
 )
 
 # A round's published tasks; where the ranking goes on lies in a file of the round.
@@ -141,6 +163,8 @@ tuning = sa.Table(
     sa.Column("seconds", sa.JSON, nullable=False),
     _time("started_at"),
     sa.Column("finished_at", sa.Float),
+    # Since layout 3: the project's, when its labels were read.
+    _count("label_changes"),
 )
 
 # Since layout 2. What Label Studio said of each task when it was last read.
@@ -159,6 +183,10 @@ task = sa.Table(
     # Seconds since the epoch by Label Studio's clock, and the user, of the newest annotation.
     sa.Column("annotated_at", sa.Float),
     sa.Column("annotated_by", sa.Integer),
+    # Since layout 3: submitted and skipped.
+    _count("annotations"),
+    sa.Index("ix_task_annotated_at", "key", "annotated_at"),
+    sa.Index("ix_task_image_key", "key", "image_key"),
 )
 
 # Since layout 2. How far the tasks of a project have been read.
@@ -176,6 +204,8 @@ reading = sa.Table(
     _count("page_count"),
     sa.Column("pages_read", sa.JSON, nullable=False),
     _time("compared_at"),
+    # Since layout 3. When the mirror was first found to lack annotations; 0: it does not.
+    _time("lacking_since"),
 )
 
 
@@ -194,13 +224,26 @@ def prepare(engine: sa.Engine) -> None:
                 f"the journal has layout {found}, this release knows layouts up to {LAYOUT}; "
                 "needed is the release that wrote it, or a later one"
             )
-        for number in range(found + 1, LAYOUT + 1):
-            if found:
-                STEPS[number](connection)
         _create_missing(connection)
+        for number in range(found + 1, LAYOUT + 1):
+            if found and number in MOVES:
+                MOVES[number](connection)
         if found != LAYOUT:
             connection.execute(layout.delete())
             connection.execute(layout.insert().values(number=LAYOUT))
+
+
+def lacks(connection: sa.Connection) -> bool:
+    """Whether tables of today's layout lack a table or a column: somebody took it away."""
+    if _found_layout(connection) != LAYOUT:
+        return False
+    inspector = sa.inspect(connection)
+    known = set(inspector.get_table_names())
+    return any(
+        table.name not in known
+        or not set(table.c.keys()) <= {found["name"] for found in inspector.get_columns(table.name)}
+        for table in metadata.sorted_tables
+    )
 
 
 def _found_layout(connection: sa.Connection) -> int:
@@ -213,19 +256,28 @@ def _found_layout(connection: sa.Connection) -> int:
 
 
 def _create_missing(connection: sa.Connection) -> None:
+    """Create the tables, columns and indexes that are not there."""
+    inspector = sa.inspect(connection)
+    known = set(inspector.get_table_names())
     for table in metadata.sorted_tables:
         connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+        if table.name in known:
+            _add_columns(connection, table, {c["name"] for c in inspector.get_columns(table.name)})
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
 
 
+def _add_columns(connection: sa.Connection, table: sa.Table, known: Set[str]) -> None:
+    for column in table.columns:
+        if column.name not in known:
+            text = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f'ALTER TABLE "{table.name}" ADD COLUMN {text}')
+
+
 def _to_layout_2(connection: sa.Connection) -> None:
     """Fine-tuning left the round: what a round had tuned becomes a network of its own."""
-    _add_columns(connection, project, since="background")
-    _add_columns(connection, round_, since="tuning")
     for name in ("counters", "batch_progress_at"):
         connection.exec_driver_sql(f"ALTER TABLE project DROP COLUMN {name}")
-    connection.execute(sa.schema.CreateTable(tuning, if_not_exists=True))
     for row in connection.execute(_newest_tuned()).mappings().all():
         values = {name: row[name] for name in ("key", "checkpoint", "features_version", "classes")}
         values |= {name: row[name] for name in ("n_labeled", "seconds", "started_at")}
@@ -243,18 +295,21 @@ def _newest_tuned() -> sa.Select:
     done = (round_.c.phase == phases.DONE) & round_.c.checkpoint.is_not(None)
     newest = sa.select(round_.c.key, sa.func.max(round_.c.number).label("number"))
     latest = newest.where(done).group_by(round_.c.key).subquery()
-    columns = [column for column in round_.c if column.name not in ("tuning", "n_embedded")]
-    return sa.select(*columns).join(
+    return sa.select(round_).join(
         latest, (round_.c.key == latest.c.key) & (round_.c.number == latest.c.number)
     )
 
 
-def _add_columns(connection: sa.Connection, table: sa.Table, since: str) -> None:
-    """Add a table's columns from `since` on."""
-    names = [column.name for column in table.columns]
-    for column in list(table.columns)[names.index(since) :]:
-        text = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-        connection.exec_driver_sql(f'ALTER TABLE "{table.name}" ADD COLUMN {text}')
+def _to_layout_3(connection: sa.Connection) -> None:
+    """What was counted by labels is counted by their changes: until now one for each label."""
+    is_labeled = task.c.class_name.is_not(None) & task.c.uri.is_not(None)
+    labels = sa.select(sa.func.count()).where(task.c.key == project.c.key, is_labeled)
+    connection.execute(project.update().values(label_changes=labels.scalar_subquery()))
+    connection.execute(round_.update().values(label_changes=round_.c.n_labeled))
+    connection.execute(tuning.update().values(label_changes=tuning.c.n_labeled))
+    # Tasks are read again, with the number of their annotations.
+    connection.execute(reading.delete())
 
 
-STEPS: Mapping[int, Callable[[sa.Connection], None]] = {2: _to_layout_2}
+# What is not done by creating what is missing: where else an earlier layout's rows belong.
+MOVES: Mapping[int, Callable[[sa.Connection], None]] = {2: _to_layout_2, 3: _to_layout_3}

@@ -6,17 +6,21 @@ Label Studio stays the truth: what the mirror holds is replaced by whatever is r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import sqlalchemy as sa
 
 from model_store.database import Database, columns_of, values_of
-from model_store.schema import reading, task
+from model_store.schema import project, reading, task
+
+Value = TypeVar("Value", int, str)
 
 # SQLite takes 32,766 values in one statement.
 IDS_A_STATEMENT = 10_000
+# Of a task, what all tasks are looked at for; an image's URI may be the image itself.
+COLUMNS = ("task_id", "image_key", "class_name", "is_done", "is_skipped")
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class MirroredTask:
     class_name: what its annotations agree on, of the label config that it was read with.
     is_done: labeled by anybody. is_skipped: skipped, and labeled by nobody.
     annotated_at: seconds since the epoch by Label Studio's clock, of its newest annotation.
-    annotated_by: who made that one.
+    annotated_by: who made that one. annotations: how many it has, submitted and skipped.
     """
 
     task_id: int
@@ -38,6 +42,7 @@ class MirroredTask:
     is_skipped: bool
     annotated_at: float | None
     annotated_by: int | None
+    annotations: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Reading:
     newest_read_at: when it was read, by the journal's clock.
     page_count, pages_read: of the first reading, 0 before it began.
     compared_at: when mirror and Label Studio were last compared whole.
+    lacking_since: when Label Studio was first found to count annotations that the mirror lacks, by
+        the journal's clock; 0 where it does not.
     """
 
     config: str = ""
@@ -57,6 +64,7 @@ class Reading:
     page_count: int = 0
     pages_read: Sequence[int] = field(default_factory=tuple)
     compared_at: float = 0.0
+    lacking_since: float = 0.0
 
     @property
     def is_whole(self) -> bool:
@@ -66,11 +74,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Counts:
-    """labeled: tasks with a class and an image. pool: those with one that nobody did or skipped."""
+    """labeled: tasks with a class and an image. pool: those with one that nobody did or skipped.
+
+    annotations: of all tasks, submitted and skipped.
+    """
 
     tasks: int
     labeled: int
     pool: int
+    annotations: int
 
 
 @dataclass(frozen=True)
@@ -104,20 +116,33 @@ class TaskMirror:
 
     # Tasks
 
-    def put(self, key: str, tasks: Sequence[MirroredTask]) -> int:
-        """Add tasks, or replace what is known of them; how many have an image not known before."""
-        known = self.some(key, [one.task_id for one in tasks])
+    def put(self, key: str, tasks: Sequence[MirroredTask]) -> None:
+        """Add tasks, or replace what is known of them.
+
+        With them the project notes how many labels that changes, and that nobody knows how many
+        images lack an embedding where one was not known before.
+        """
         with self._database.engine.begin() as connection:
-            for ids in parts(list(known)):
+            known: dict[int, tuple[str | None, str | None]] = {}
+            for ids in parts([one.task_id for one in tasks]):
+                known |= _known(connection, key, ids)
                 connection.execute(task.delete().where(_are(key, ids)))
             if tasks:
                 connection.execute(task.insert(), [{"key": key, **values_of(t)} for t in tasks])
-        images = {task_id: one.image_key for task_id, one in known.items()}
-        return sum(images.get(one.task_id, "") != one.image_key for one in tasks)
+            before = [known.get(one.task_id, (None, None)) for one in tasks]
+            pairs = list(zip(tasks, before, strict=True))
+            labels = sum(one.class_name != class_name for one, (_, class_name) in pairs)
+            is_new_image = any(one.image_key != image_key for one, (image_key, _) in pairs)
+            _note_changes(connection, key, labels, is_new_image)
 
     def remove(self, key: str, task_ids: Sequence[int]) -> None:
-        """Forget tasks."""
-        self._database.write(*(task.delete().where(_are(key, ids)) for ids in parts(task_ids)))
+        """Forget tasks; with them the project notes how many labels went."""
+        with self._database.engine.begin() as connection:
+            for ids in parts(task_ids):
+                known = _known(connection, key, ids)
+                connection.execute(task.delete().where(_are(key, ids)))
+                labels = sum(class_name is not None for _, class_name in known.values())
+                _note_changes(connection, key, labels)
 
     def ids(self, key: str) -> list[int]:
         """The ids of all tasks, ascending."""
@@ -127,18 +152,29 @@ class TaskMirror:
 
     def open_ids(self, key: str) -> list[int]:
         """The ids of the tasks that wait for a label, in the order of their images' digests."""
-        is_open = sa.not_(task.c.is_done) & sa.not_(task.c.is_skipped) & task.c.uri.is_not(None)
-        statement = sa.select(task.c.task_id).where(task.c.key == key, is_open)
+        statement = sa.select(task.c.task_id).where(task.c.key == key, _is_open())
         with self._database.engine.connect() as connection:
             rows = connection.execute(statement.order_by(task.c.image_key, task.c.task_id))
             return [int(row[0]) for row in rows]
 
-    def some(self, key: str, task_ids: Sequence[int]) -> dict[int, MirroredTask]:
-        """Those of the named tasks that are known, by id."""
-        found: dict[int, MirroredTask] = {}
-        for ids in parts(task_ids):
-            statement = sa.select(*columns_of(MirroredTask, task)).where(_are(key, ids))
-            found |= {t.task_id: t for t in self._database.all(MirroredTask, statement)}
+    def open_among(self, key: str, task_ids: Sequence[int]) -> set[int]:
+        """Those of the named tasks that wait for a label."""
+        found: set[int] = set()
+        with self._database.engine.connect() as connection:
+            for ids in parts(task_ids):
+                statement = sa.select(task.c.task_id).where(_are(key, ids), _is_open())
+                found |= {int(row[0]) for row in connection.execute(statement)}
+        return found
+
+    def sources(self, key: str, image_keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """URI and one task of each of the named images that a task still has, by its key."""
+        found: dict[str, tuple[str, int]] = {}
+        columns = task.c.image_key, task.c.uri, task.c.task_id
+        with self._database.engine.connect() as connection:
+            for part in parts(image_keys):
+                statement = sa.select(*columns).where(task.c.key == key, task.c.image_key.in_(part))
+                rows = connection.execute(statement.order_by(task.c.task_id))
+                found |= {row[0]: (row[1], int(row[2])) for row in rows}
         return found
 
     def without_image(self, key: str) -> list[MirroredTask]:
@@ -150,9 +186,8 @@ class TaskMirror:
 
     def counts(self, key: str) -> Counts:
         """How many tasks are what."""
-        is_open = sa.not_(task.c.is_done) & sa.not_(task.c.is_skipped) & task.c.uri.is_not(None)
         is_labeled = task.c.class_name.is_not(None) & task.c.uri.is_not(None)
-        sums = _sum(is_labeled), _sum(is_open)
+        sums = _sum(is_labeled), _sum(_is_open()), sa.func.sum(task.c.annotations)
         statement = sa.select(sa.func.count(), *sums).where(task.c.key == key)
         with self._database.engine.connect() as connection:
             row = connection.execute(statement).one()
@@ -174,24 +209,45 @@ class TaskMirror:
         )
 
     def columns(self, key: str) -> dict[str, Any]:
-        """All tasks with an image as columns, by id: lists, and arrays where they hold flags."""
-        names = [column.name for column in fields(MirroredTask)]
+        """The COLUMNS of all tasks with an image, by id: lists, and arrays of ids and flags."""
         statement = (
-            sa.select(*columns_of(MirroredTask, task))
+            sa.select(*(task.c[name] for name in COLUMNS))
             .where(task.c.key == key, task.c.uri.is_not(None))
             .order_by(task.c.task_id)
         )
         with self._database.engine.connect() as connection:
             rows = connection.execute(statement).all()
         columns: dict[str, Any] = dict(
-            zip(names, map(list, zip(*rows, strict=True)), strict=True)
+            zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True)
             if rows
-            else ((name, []) for name in names)
+            else ((name, []) for name in COLUMNS)
         )
         columns["task_id"] = np.array(columns["task_id"], dtype=np.int64)
         for name in ("is_done", "is_skipped"):
             columns[name] = np.array(columns[name], dtype=bool)
         return columns
+
+
+def _known(
+    connection: sa.Connection, key: str, ids: Sequence[int]
+) -> dict[int, tuple[str | None, str | None]]:
+    """Image key and class of those of the named tasks that are known, by id."""
+    statement = sa.select(task.c.task_id, task.c.image_key, task.c.class_name).where(_are(key, ids))
+    return {int(row[0]): (row[1], row[2]) for row in connection.execute(statement)}
+
+
+def _note_changes(
+    connection: sa.Connection, key: str, labels: int, is_new_image: bool = False
+) -> None:
+    values: dict[str, Any] = {"label_changes": project.c.label_changes + labels} if labels else {}
+    if is_new_image:
+        values["unembedded"] = None
+    if values:
+        connection.execute(project.update().where(project.c.key == key).values(**values))
+
+
+def _is_open() -> sa.ColumnElement[bool]:
+    return sa.not_(task.c.is_done) & sa.not_(task.c.is_skipped) & task.c.uri.is_not(None)
 
 
 def _are(key: str, ids: Sequence[int]) -> sa.ColumnElement[bool]:
@@ -202,6 +258,6 @@ def _sum(which: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return sa.func.sum(sa.case((which, 1), else_=0))
 
 
-def parts(ids: Sequence[int]) -> list[Sequence[int]]:
-    """Ids in portions that fit into one statement."""
+def parts(ids: Sequence[Value]) -> list[Sequence[Value]]:
+    """Ids or keys in portions that fit into one statement."""
     return [ids[start : start + IDS_A_STATEMENT] for start in range(0, len(ids), IDS_A_STATEMENT)]

@@ -25,7 +25,7 @@ class Tuning:
 
     checkpoint: file name; None for the pre-trained network, and until the training is done.
     features_version: names its embeddings in the store; None as long.
-    n_labeled: how many labels it was trained on.
+    n_labeled: how many labels it was trained on. label_changes: the project's, by then.
     """
 
     key: str
@@ -39,6 +39,7 @@ class Tuning:
     seconds: Mapping[str, float]
     started_at: float
     finished_at: float | None
+    label_changes: int = 0
 
 
 class Tunings:

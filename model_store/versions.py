@@ -6,7 +6,7 @@ import re
 
 # Before the first round.
 UNNUMBERED = "alfa-mix"
-_NUMBERED = re.compile(r"alfa-mix r(\d+) · \d+ labels")
+_NUMBERED = re.compile(r"alfa-mix r(\d+) · (\d+) labels")
 
 
 def model_version(round_number: int, label_count: int) -> str:
@@ -18,3 +18,9 @@ def round_number(version: str) -> int | None:
     """The round that a version string names; None for any other string."""
     match = _NUMBERED.fullmatch(version)
     return int(match.group(1)) if match else None
+
+
+def label_count(version: str) -> int | None:
+    """How many labels a version string names; None for any other string."""
+    match = _NUMBERED.fullmatch(version)
+    return int(match.group(2)) if match else None

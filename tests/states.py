@@ -80,5 +80,6 @@ def mirrored_task(task_id: int, **changes: Any) -> MirroredTask:
         "is_skipped": False,
         "annotated_at": None,
         "annotated_by": None,
+        "annotations": int("class_name" in changes),
     }
     return MirroredTask(**(values | changes))

@@ -26,9 +26,11 @@ OWNERS = {
     "label_studio_sdk": {"backend.label_studio"},
     "label_studio_ml": {"backend.sdk"},
     "sqlalchemy": {"model_store"},
-    "flask": {"backend.web", "backend.sdk"},
+    "flask": {"backend.web"},
+    "pydantic": {"backend.web", "backend.label_studio"},
     "lightly": {"backend.pretraining"},
-    "gunicorn": set(),
+    "gunicorn": {"backend.web"},
+    "waitress": {"backend.web"},
 }
 NUMERICAL = {"numpy", "torch", "sklearn", "scipy"}
 

@@ -30,6 +30,14 @@ def test_settings_are_parsed_when_they_are_set():
     assert (settings.budget, settings.image_px, settings.port) == (25, 112, 8000)
 
 
+def test_image_hosts_are_as_they_are_compared_when_they_are_set():
+    named = " Minio,*.Images.example.COM. ,10.0.0.0/8,fd00::/8,192.168.1.20,::1, bücher.example,"
+    assert Settings.from_environ({"ALFAMIX_IMAGE_HOSTS": named}).image_hosts == (
+        *("minio", "*.images.example.com", "10.0.0.0/8", "fd00::/8", "192.168.1.20/32", "::1/128"),
+        "xn--bcher-kva.example",
+    )
+
+
 def test_settings_are_defaults_when_variables_are_empty():
     assert Settings.from_environ({"ALFAMIX_BUDGET": " ", "PORT": ""}) == Settings()
 
@@ -51,6 +59,12 @@ def test_settings_raise_when_an_alfamix_name_is_unknown():
         ("ALFAMIX_EPSILON", "-1", "a number from"),
         ("ALFAMIX_BACKBONE_WEIGHTS", "/no/such/file.pth", "a file that exists"),
         ("ALFAMIX_DEVICE", "tpu", "auto, cpu"),
+        ("ALFAMIX_IMAGE_HOSTS", "http://images.test", "host names (images.example.com)"),
+        ("ALFAMIX_IMAGE_HOSTS", "images.test:9000", "separated by commas"),
+        ("ALFAMIX_IMAGE_HOSTS", "images.test, 10.0.0.5/8", "'10.0.0.5/8' is none of them"),
+        ("ALFAMIX_IMAGE_HOSTS", "a..b", "'a..b' is none of them"),
+        ("ALFAMIX_IMAGE_HOSTS", "300.1.1.1", "'300.1.1.1' is none of them"),
+        ("ALFAMIX_IMAGE_HOSTS", "*", "'*' is none of them"),
         ("LOG_LEVEL", "loud", "one of DEBUG"),
     ],
 )
@@ -60,6 +74,12 @@ def test_settings_name_variable_value_and_need_when_a_value_is_wrong(variable, v
     assert variable in str(caught.value)
     assert value in str(caught.value)
     assert needed in str(caught.value)
+
+
+def test_settings_show_no_password_when_a_url_is_wrong():
+    with pytest.raises(SettingsError, match="LABEL_STUDIO_URL is a value; needed") as caught:
+        Settings.from_environ({"LABEL_STUDIO_URL": "ftp://me:secret@ls.test"})
+    assert "secret" not in str(caught.value)
 
 
 def test_settings_raise_when_a_user_has_no_password():

@@ -8,13 +8,13 @@ alone; the running backend may go on.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.errors import AlfaMixError, BacktestError
+from backend.process.interrupts import interrupt_once
 from backend.settings import Settings
 
 # What imports torch waits until a run starts: --help and mistakes are answered at once.
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     """Parse `argv` and run; an error raised on purpose becomes one line and exit code 1."""
     arguments = _parser().parse_args(argv)
     # Ended from outside it also takes its temporary folder with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt_once()
     try:
         run(arguments, Settings.from_environ())
     except AlfaMixError as error:
@@ -102,7 +102,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> None:
     project = read_labels(client, arguments.project, arguments.without)
     check_enough(project)
     out = claim(arguments.out or Path(f"backtest-{arguments.project}"))
-    fetcher = ImageFetcher(settings.label_studio_url, client.authorization)
+    fetcher = ImageFetcher(
+        settings.label_studio_url, client.authorization, image_hosts=settings.image_hosts
+    )
     try:
         _replay(arguments, settings, project, strategies, fetcher, out)
     finally:

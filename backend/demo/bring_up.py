@@ -19,7 +19,6 @@ from backend.harness.backend_process import Backend, backend_environment
 from backend.harness.child import free_port
 from backend.harness.dataset import Dataset, read_dataset, write_digits
 from backend.harness.server import BINARY, LabelStudioServer
-from model_store import versions
 
 SPLIT_SEED = 0
 # A person is through with so few in a minute, and sees the queue follow.
@@ -59,12 +58,6 @@ class Demo:
         """The images that were not imported."""
         pairs = self.images.held_out.items()
         return HeldOut({project.image_url(self.images, path): name for path, name in pairs})
-
-    def was_queued(self, task_id: int) -> bool:
-        """Whether a round ever published a task."""
-        task = self.api.find(f"/api/tasks/{task_id}/") or {}
-        found = [prediction["model_version"] or "" for prediction in task.get("predictions", [])]
-        return any(versions.round_number(version) is not None for version in found)
 
     def true_class(self, data: Mapping[str, Any]) -> str:
         """The class of a task's image."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import signal
 import sys
 import webbrowser
 from collections.abc import Iterator
@@ -21,7 +20,8 @@ from backend.harness.api import Api
 from backend.harness.crew import Crew
 from backend.harness.people import annotator_account
 from backend.harness.person import Habits
-from backend.harness.shift import Served
+from backend.harness.served import served
+from backend.process.interrupts import interrupt_once
 
 LABEL_STUDIO_VENV = ".venv-label-studio"
 # What a simulated annotator takes for a label: slow enough to watch.
@@ -45,8 +45,7 @@ def main(argv: list[str]) -> int:
     """
     arguments = _parser().parse_args(argv)
     # A shell that starts something in the background has it ignore SIGINT.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    interrupt_once()
     try:
         with running_demo(_options(arguments), os.environ, _say) as demo:
             _introduce(demo, open_browser=arguments.browser and sys.stdout.isatty())
@@ -121,12 +120,12 @@ def _run_rounds(demo: Demo, arguments: argparse.Namespace) -> None:
             demo.check()
             crew.check()
 
-        served = _Served(demo, crew)
+        told = _Served(demo, crew)
         rounds_left = arguments.rounds if crew.people else 0
         if rounds_left > 0:
             crew.start()
         while rounds_left > 0 and not (status.pool_is_empty and arguments.exit):
-            status = report.next_round(status, check, served.since_last_time)
+            status = report.next_round(status, check, told.since_last_time)
             rounds_left -= 1
             _let_one_leave(crew)
     while not arguments.exit:
@@ -145,7 +144,7 @@ class _Served:
         """Where the tasks came from since this was asked before; "" where there are no people."""
         events = self._crew.events
         new, self._told = events[self._told :], len(events)
-        return str(Served.of(new, self._demo.was_queued)) if events else ""
+        return str(served(self._demo.api, new)) if events else ""
 
 
 def _let_one_leave(crew: Crew) -> None:

@@ -34,6 +34,16 @@ class Annotator:
         """The id of the annotation that skips a task."""
         return self._store(task, [], was_cancelled=True)
 
+    def postpone(self, task: Task) -> int:
+        """The id of the draft that puts a task off, as the page's arrow to the next task does."""
+        return self.save_draft(task, was_postponed=True)
+
+    def save_draft(self, task: Task, **fields: Any) -> int:
+        """The id of a draft with a task's true class, as the page keeps it before Submit."""
+        path = f"/api/tasks/{task['id']}/drafts"
+        body = {"result": choice(self._true_class(task["data"])), "lead_time": 1.0, **fields}
+        return patiently(lambda: self._api.call("POST", path, json=body))["id"]
+
     def label_next(self) -> int | None:
         """The id of the task that was served and labeled, None when the queue has none."""
         task = self.open_next()

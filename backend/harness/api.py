@@ -27,9 +27,10 @@ class Api:
     def call(self, method: str, path: str, **request: Any) -> Any:
         """The reply's JSON, None when it has no body.
 
-        LabelStudioUnreachableError: a 5xx status. LabelStudioError: any other but 2xx.
+        LabelStudioUnreachableError: a 5xx status, or no answer. LabelStudioError: any other but
+        2xx.
         """
-        reply = self.session.request(method, path, **request)
+        reply = self._ask(method, path, **request)
         raise_for_status(reply)
         return reply.json() if reply.content else None
 
@@ -37,7 +38,7 @@ class Api:
         """The JSON that GET answers, None for a 404; asked again while Label Studio is busy."""
 
         def once() -> Any | None:
-            reply = self.session.get(path)
+            reply = self._ask("GET", path)
             if reply.status_code == httpx.codes.NOT_FOUND:
                 return None
             raise_for_status(reply)
@@ -48,6 +49,14 @@ class Api:
     def close(self) -> None:
         """Close the connections."""
         self.session.close()
+
+    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            return self.session.request(method, path, **request)
+        except httpx.TransportError as error:
+            raise LabelStudioUnreachableError(
+                f"{method} {path}: no answer ({type(error).__name__}: {error})"
+            ) from error
 
 
 def raise_for_status(reply: httpx.Response) -> None:
@@ -60,7 +69,7 @@ def raise_for_status(reply: httpx.Response) -> None:
 
 
 def patiently(action: Callable[[], Result]) -> Result:
-    """What `action` returns, tried again while Label Studio answers 5xx.
+    """What `action` returns, tried again while Label Studio answers 5xx or not at all.
 
     On SQLite it answers "database is locked" to some of those who write at the same time.
     """

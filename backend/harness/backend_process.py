@@ -24,7 +24,7 @@ START_TIMEOUT_S = 600.0
 REQUEST_TIMEOUT_S = 600.0
 ROUND_TIMEOUT_S = 600.0
 POLL_S = 0.1
-PREDICT_CHUNK = 50
+PREDICT_CHUNK = 25
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,18 @@ class Backend:
         patiently(lambda: connect_backend(self._api, project_id, self.url))
 
     def status(self, project_id: int) -> dict[str, Any]:
-        """What `/status` says of the project, {} before it heard of it or while it is silent."""
+        """What `/status` says of the project, {} before it heard of it or while it is silent.
+
+        {} also where it says that it cannot read its journal.
+        """
         try:
-            reply = self.client.get("/status").raise_for_status().json()
+            reply = self.client.get("/status")
         except httpx.TransportError:
             return {}
-        found = [project for project in reply["projects"] if project["project_id"] == project_id]
+        if reply.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            return {}
+        projects = reply.raise_for_status().json()["projects"]
+        found = [project for project in projects if project["project_id"] == project_id]
         # The last one: an id may have belonged to a project that was deleted.
         return found[-1] if found else {}
 

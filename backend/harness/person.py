@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent import futures
 from dataclasses import dataclass
 
+from backend.errors import LabelStudioUnreachableError
 from backend.harness.annotate import Annotator, Task
 from backend.harness.shift import Action, Event, Shift
 
@@ -21,12 +22,13 @@ class Habits:
 
     pause_s: mean time that a label takes, from the task on the screen to Submit.
     press_again_s: turned away, they press Label All Tasks again so much later.
-    skip_share: of the tasks, from 0 to 1, that they skip.
+    skip_share, postpone_share: of the tasks, from 0 to 1, that they skip or put off.
     """
 
     pause_s: float
     press_again_s: float = 1.0
     skip_share: float = 0.0
+    postpone_share: float = 0.0
 
     def drawn_pause_s(self, rng: random.Random) -> float:
         """How long one label takes."""
@@ -36,8 +38,8 @@ class Habits:
 class Person:
     """One annotator as the page has them work: after each Submit it opens, and locks, another task.
 
-    Request by request with `press`, `submit` and `skip`; or at work, in a thread of their own, from
-    `come` to `leave`.
+    Request by request with `press`, `submit`, `skip` and `postpone`; or at work, in a thread of
+    their own, from `come` to `leave`. At work they try again what Label Studio does not answer.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Person:
     def press(self) -> Task | None:
         """The task that Label All Tasks opens, locked for this person; None: turned away."""
         with self._shift.turns:
+            self.open_task = None
             since = time.perf_counter()
             self.open_task = self._annotator.open_next()
             self._note("open", self.open_task, since)
@@ -67,6 +70,10 @@ class Person:
     def skip(self, task: Task) -> Task | None:
         """The task that the page opens after the Skip of an open one; None: turned away."""
         return self._finish(task, "skip", lambda: self._annotator.skip(task))
+
+    def postpone(self, task: Task) -> Task | None:
+        """The task that the page opens after an open one is put off; None: turned away."""
+        return self._finish(task, "postpone", lambda: self._annotator.postpone(task))
 
     def come(self) -> None:
         """Press Label All Tasks and label, for the first time or again, until `leave`."""
@@ -98,13 +105,21 @@ class Person:
 
     def _label_on(self) -> None:
         try:
-            self.press()
+            self._attempt(self.press)
             while self._stays():
-                self._go_on()
+                self._attempt(self._go_on)
         except BaseException:
             # One who cannot go on sends the others home too: whoever waits for them learns why.
             self._shift.end()
             raise
+
+    def _attempt(self, request: Callable[[], object]) -> None:
+        """Make a request; one that Label Studio does not answer comes to nothing."""
+        since = time.perf_counter()
+        try:
+            request()
+        except LabelStudioUnreachableError:
+            self._note("fail", self.open_task, since)
 
     def _stays(self) -> bool:
         """Whether the person is still there when it is time for the next request."""
@@ -118,6 +133,8 @@ class Person:
             self.press()
         elif self._rng.random() < self._habits.skip_share:
             self.skip(task)
+        elif self._rng.random() < self._habits.postpone_share:
+            self.postpone(task)
         elif self._shift.take_label():
             self.submit(task)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,15 @@ from backend.harness.child import Child, clean_environment, free_port
 # 20 s on an idle machine, minutes on a busy one: the first start in a folder creates the database.
 START_TIMEOUT_S = 1800.0
 BINARY = Path("bin") / "label-studio"
+# What Label Studio bans by default, but for loopback, where backends listen here.
+BANNED_SUBNETS = (
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12"),
+    *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
+    *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "233.252.0.0/24", "240.0.0.0/4"),
+    *("255.255.255.255/32", "::/128", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96"),
+    *("64:ff9b:1::/48", "100::/64", "2001:0000::/32", "2001:20::/28", "2001:db8::/32"),
+    *("2002::/16", "fc00::/7", "fe80::/10", "ff00::/8"),
+)
 
 
 @dataclass(frozen=True)
@@ -28,11 +38,15 @@ class Account:
 class LabelStudioServer:
     """A running Label Studio, bound to 127.0.0.1; a second one on the same folder goes on there."""
 
-    def __init__(self, child: Child, url: str, admin: Account, document_root: Path) -> None:
+    def __init__(
+        self, launch: Callable[[], Child], url: str, admin: Account, folder: Path, root: Path
+    ) -> None:
         self.url = url
         self.admin = admin
-        self.document_root = document_root
-        self.child = child
+        self.folder = folder
+        self.document_root = root
+        self.child = launch()
+        self._launch = launch
 
     @classmethod
     def start(
@@ -58,14 +72,12 @@ class LabelStudioServer:
         env = clean_environment(os.environ) | _settings(url, data, admin, document_root)
         command = [str(binary.absolute()), "start", "--no-browser"]
         command += ["--internal-host", "127.0.0.1", "--port", str(port)]
-        child = Child.start("Label Studio", command, env, data / "label-studio.log", cwd=data)
-        server = cls(child, url, admin, document_root)
-        try:
-            child.wait_until_healthy(url, timeout_s)
-            server._check_identity()
-        except BaseException:
-            child.stop()
-            raise
+
+        def launch() -> Child:
+            return Child.start("Label Studio", command, env, data / "label-studio.log", cwd=data)
+
+        server = cls(launch, url, admin, data, document_root)
+        server._wait(timeout_s)
         return server
 
     @property
@@ -78,6 +90,20 @@ class LabelStudioServer:
         """The port it listens on."""
         return int(self.url.rpartition(":")[2])
 
+    @property
+    def database(self) -> Path:
+        """Its SQLite file."""
+        return self.folder / "label_studio.sqlite3"
+
+    def restart(self) -> None:
+        """End Label Studio and start it again as it was; returns when it serves.
+
+        DemoError: it ended, or it never answered.
+        """
+        self.stop()
+        self.child = self._launch()
+        self._wait(START_TIMEOUT_S)
+
     def stop(self) -> None:
         """End Label Studio; returns when it is gone."""
         self.child.stop()
@@ -87,6 +113,15 @@ class LabelStudioServer:
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
+
+    def _wait(self, timeout_s: float) -> None:
+        """Wait until it serves; it is gone where it does not."""
+        try:
+            self.child.wait_until_healthy(self.url, timeout_s)
+            self._check_identity()
+        except BaseException:
+            self.stop()
+            raise
 
     def _check_identity(self) -> None:
         """DemoError: another Label Studio took the port, or the folder has another admin."""
@@ -110,8 +145,9 @@ def _settings(url: str, data: Path, admin: Account, document_root: Path) -> dict
         "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(document_root.absolute()),
-        # Without it Label Studio refuses every ML backend on localhost (403).
+        # Else Label Studio refuses every ML backend on localhost (403): see docs/network.md.
         "USE_DEFAULT_BANNED_SUBNETS": "false",
+        "USER_ADDITIONAL_BANNED_SUBNETS": ",".join(BANNED_SUBNETS),
         "COLLECT_ANALYTICS": "false",
         "LATEST_VERSION_CHECK": "false",
         "SENTRY_DSN": "",

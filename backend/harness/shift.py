@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Action = Literal["open", "submit", "skip"]
+Action = Literal["open", "submit", "skip", "postpone", "fail"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """What one request of a person came to.
+    """What one request of a person came to; fail: to nothing, Label Studio did not answer.
 
     at_s: when the answer came, in seconds since the epoch; took_s: from the request until then.
-    task_id: None when the queue had no task for the person (404).
+    task_id: None when the queue had no task for the person (404), and where asking for one failed.
     model_version, score: of the prediction that came with the task, None when none did. Label
         Studio sends those of the version that the project follows; a lower score is served first.
     """
@@ -32,45 +31,7 @@ class Event:
     @property
     def is_turned_away(self) -> bool:
         """Whether the person asked for a task and got none."""
-        return self.task_id is None
-
-
-@dataclass(frozen=True)
-class Served:
-    """Where the tasks came from that people were handed.
-
-    batch, supply: published by the round that the queue follows, within its budget and beyond it.
-    earlier: published by an earlier round, and held or begun since. outside: none of these.
-    turned_away: how often the queue had no task for somebody.
-    """
-
-    batch: int
-    supply: int
-    earlier: int
-    outside: int
-    turned_away: int
-
-    @classmethod
-    def of(cls, events: Sequence[Event], was_queued: Callable[[int], bool]) -> Served:
-        """The sums of a log; `was_queued` tells of a task id whether a round ever published it."""
-        found = Counter(_origin(event, was_queued) for event in events if event.action == "open")
-        return cls(**{origin: found[origin] for origin in cls.__annotations__})
-
-    def __str__(self) -> str:
-        earlier = f", {self.earlier} held before" if self.earlier else ""
-        return (
-            f"served {self.batch} of the batch, {self.supply} of the supply{earlier}, "
-            f"{self.outside} outside; {self.turned_away} turned away"
-        )
-
-
-def _origin(event: Event, was_queued: Callable[[int], bool]) -> str:
-    if event.task_id is None:
-        return "turned_away"
-    if event.score is not None and event.score < 1:
-        # A rank below the budget has a score below one half: see label_studio.queue.score.
-        return "batch" if event.score < 0.5 else "supply"
-    return "earlier" if was_queued(event.task_id) else "outside"
+        return self.action == "open" and self.task_id is None
 
 
 class Shift:

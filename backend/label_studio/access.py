@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from backend.label_studio.client import LabelStudioClient
 from backend.label_studio.images import ImageFetcher
+
+# Tokens are kept that many at most: anybody may send one.
+KEPT = 64
 
 
 class Access:
     """The ways into one Label Studio; may be used from several threads."""
 
-    def __init__(self, url: str, api_key: str) -> None:
-        """Use the configured token; without one, those that Label Studio sends on connection."""
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        image_timeout_s: float = 20.0,
+        image_hosts: Sequence[str] = (),
+    ) -> None:
+        """Use the configured token; without one, those that Label Studio sends on connection.
+
+        image_timeout_s, image_hosts: see ImageFetcher.
+        """
         self._url = url
         self._api_key = api_key
+        self._image_timeout_s = image_timeout_s
+        self._image_hosts = image_hosts
         self._clients: dict[str, LabelStudioClient] = {}
         self._fetchers: dict[tuple[str, str], ImageFetcher] = {}
         self._lock = threading.RLock()
@@ -27,6 +43,7 @@ class Access:
         token = self._api_key or sent_token
         with self._lock:
             if token not in self._clients:
+                _make_room(self._clients)
                 self._clients[token] = LabelStudioClient(self._url, token)
             return self._clients[token]
 
@@ -36,7 +53,17 @@ class Access:
         name = (self._api_key or sent_token, hostname)
         with self._lock:
             if name not in self._fetchers:
+                _make_room(self._fetchers)
                 self._fetchers[name] = ImageFetcher(
-                    self._url, client.authorization, public_url=hostname
+                    self._url,
+                    client.authorization,
+                    timeout_s=self._image_timeout_s,
+                    public_url=hostname,
+                    image_hosts=self._image_hosts,
                 )
             return self._fetchers[name]
+
+
+def _make_room(kept: dict) -> None:
+    if len(kept) >= KEPT:
+        kept.pop(next(iter(kept)))

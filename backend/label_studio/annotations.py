@@ -71,15 +71,21 @@ def _image_uri(data: Mapping[str, Any], field: str) -> tuple[str | None, str | N
     if isinstance(uri, str) and uri.strip():
         return uri, None
     if field in data:
-        found = f"the task data's {field!r} holds {repr(uri)[:60]}"
+        # What is inside a list or an object may be an address with a password.
+        is_plain = uri is None or isinstance(uri, str | int | float)
+        shown = repr(uri)[:60] if is_plain else f"a {type(uri).__name__}"
+        found = f"the task data's {field!r} holds {shown}"
     else:
         found = f"the task data has no {field!r}, only {sorted(data)[:10]}"
     return None, f"{found}; the label config's <Image> needs an image's address there"
 
 
 def _choice(annotation: Mapping[str, Any], config: ImageChoices) -> str | None:
-    for region in annotation.get("result") or []:
-        if region.get("from_name") == config.from_name:
-            choices = (region.get("value") or {}).get("choices") or []
-            return choices[0] if choices and isinstance(choices[0], str) else None
+    found = annotation.get("result")
+    for region in found if isinstance(found, list) else []:
+        if isinstance(region, Mapping) and region.get("from_name") == config.from_name:
+            value = region.get("value")
+            choices = value.get("choices") if isinstance(value, Mapping) else None
+            first = choices[0] if isinstance(choices, list) and choices else None
+            return first if isinstance(first, str) else None
     return None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from backend.label_studio.client import (
     UNCERTAINTY_SAMPLING,
@@ -32,20 +31,6 @@ class Connection:
 
     webhook_id: int
     changed: tuple[str, ...]
-
-
-def own_backend(
-    backends: list[MlBackend], seen_url: str, *, was_connected: bool
-) -> MlBackend | None:
-    """The row whose address this backend was called by.
-
-    Behind a proxy that may be another address than the pasted one: until the project was once
-    connected, the only row is taken for this backend. Afterwards it may be one that replaced it.
-    """
-    for row in backends:
-        if _address(row.url) == _address(seen_url):
-            return row
-    return backends[0] if len(backends) == 1 and not was_connected else None
 
 
 def repair(
@@ -108,8 +93,3 @@ def _basic_auth(settings: Settings) -> dict[str, str]:
         return {}
     pair = f"{settings.basic_auth_user}:{settings.basic_auth_pass}".encode()
     return {"Authorization": "Basic " + base64.b64encode(pair).decode()}
-
-
-def _address(url: str) -> tuple[str | None, int | None, str]:
-    parts = urlsplit(url)
-    return parts.hostname, parts.port, parts.path.rstrip("/")

@@ -13,12 +13,15 @@ def data_uri_bytes(uri: str) -> bytes:
     """What a `data:` URI holds, base64 or percent-encoded; padding may be missing, as in browsers.
 
     Raises:
-        ImageError: no comma, or damaged base64.
+        ImageError: no comma, damaged base64, or half of a surrogate pair.
     """
     header, comma, payload = uri.partition(",")
     if not comma:
         raise ImageError("a data: URI without a comma; needed is data:image/png;base64,...")
-    content = unquote_to_bytes(payload)
+    try:
+        content = unquote_to_bytes(payload)
+    except UnicodeEncodeError as error:
+        raise ImageError("a data: URI with half of a surrogate pair") from error
     if not header.rstrip().lower().endswith(";base64"):
         return content
     packed = b"".join(content.split()).rstrip(b"=")

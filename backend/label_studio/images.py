@@ -7,7 +7,8 @@
 - `http://`, `https://`: from that server;
 - `data:`: from the URI.
 
-Everything else (`file://`, `ftp://`, ...) is refused.
+Everything else (`file://`, `ftp://`, ...) is refused. What a task's data makes go wrong is that one
+image's failure, whatever it is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 import httpx
 
-from backend.errors import ImageError
+from backend.errors import AlfaMixError, ImageError
+from backend.label_studio.address_guard import AddressGuard
 from backend.label_studio.data_uri import data_uri_bytes
 from backend.label_studio.download import Downloader
 from backend.label_studio.wording import shown_uri
@@ -39,6 +41,7 @@ class ImageFetcher:
         timeout_s: float = 20.0,
         max_bytes: int = 64 * MIB,
         public_url: str = "",
+        image_hosts: Iterable[str] = (),
     ) -> None:
         """Fetch for the Label Studio at `base_url`.
 
@@ -49,13 +52,18 @@ class ImageFetcher:
             authorize: Label Studio's Authorization header, asked for at each of its requests.
             timeout_s: longest wait for a connection or the next bytes.
             max_bytes: of one file.
+            image_hosts: what ALFAMIX_IMAGE_HOSTS names; see `AddressGuard`.
         """
         self._base_url = base_url.rstrip("/")
         self._base_path = httpx.URL(self._base_url).path.rstrip("/")
         self._public_url = public_url.rstrip("/")
         self._max_bytes = max_bytes
         self._downloader = Downloader(
-            self._base_url, authorize, timeout_s=timeout_s, max_bytes=max_bytes
+            self._base_url,
+            authorize,
+            AddressGuard(image_hosts),
+            timeout_s=timeout_s,
+            max_bytes=max_bytes,
         )
 
     def fetch(self, uri: str, task_id: int) -> bytes:
@@ -66,14 +74,22 @@ class ImageFetcher:
             LabelStudioUnreachableError: Label Studio does not answer; no image of it can be had.
             LabelStudioUnauthorizedError: Label Studio does not accept the token.
         """
-        uri = uri.strip()
-        if uri[:5].lower() == "data:":
-            return self._limited(data_uri_bytes(uri))
-        return self._downloader.get(self._url(uri, task_id))
+        try:
+            return self._fetched(uri.strip(), task_id)
+        except AlfaMixError:
+            raise
+        except Exception as error:
+            # Its text may quote what must not be shown.
+            raise ImageError(f"{shown_uri(uri)}: unexpected {type(error).__name__}") from error
 
     def close(self) -> None:
         """Close the connections that are kept open."""
         self._downloader.close()
+
+    def _fetched(self, uri: str, task_id: int) -> bytes:
+        if uri[:5].lower() == "data:":
+            return self._limited(data_uri_bytes(uri))
+        return self._downloader.get(self._url(uri, task_id))
 
     def _url(self, uri: str, task_id: int) -> httpx.URL:
         scheme = uri.partition("://")[0].lower()
@@ -85,7 +101,7 @@ class ImageFetcher:
             if uri.startswith("/") and not uri.startswith("//"):
                 return httpx.URL(self._own_url(uri))
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise ImageError(f"{shown_uri(uri)!r} is not a valid URL: {error}") from error
+            raise ImageError(f"{shown_uri(uri)!r} is not a valid URL") from error
         raise ImageError(
             f"{shown_uri(uri)!r} cannot be fetched; needed is a path of Label Studio "
             f"(/data/...), http(s)://, data: or {', '.join(f'{name}://' for name in CLOUD_SCHEMES)}"

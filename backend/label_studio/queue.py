@@ -9,8 +9,9 @@ others follow faster than people label.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from backend.label_studio.answers import PredictedTask
 from backend.label_studio.client import LabelStudioClient, Project
 
 # Cluster ids must differ between rounds: Label Studio counts a user's solved clusters over all
@@ -30,15 +31,29 @@ def score(rank: int, batch_size: int) -> float:
 
 def published(
     client: LabelStudioClient, project_id: int, version: str, task_ids: Sequence[int]
-) -> dict[int, int]:
-    """Prediction id per task, of those tasks that hold a prediction of this version already."""
-    tasks = client.selected_tasks(project_id, task_ids, include="id,predictions")
-    return {
-        int(task["id"]): int(prediction["id"])
+) -> dict[int, list[int]]:
+    """The ids of this version's predictions by task, of those of the tasks that hold any.
+
+    They ascend, and there is one unless a request was stored twice.
+    """
+    return _of_version(client.selected_predictions(project_id, task_ids), version)
+
+
+def all_published(client: LabelStudioClient, project_id: int, version: str) -> dict[int, list[int]]:
+    """The same of all tasks of a project. Label Studio looks at all of their predictions."""
+    return _of_version(client.predictions_of_version(project_id, version), version)
+
+
+def _of_version(tasks: Iterable[PredictedTask], version: str) -> dict[int, list[int]]:
+    found = {
+        task["id"]: sorted(
+            prediction["id"]
+            for prediction in task.get("predictions") or []
+            if prediction["model_version"] == version
+        )
         for task in tasks
-        for prediction in task.get("predictions") or []
-        if prediction["model_version"] == version
     }
+    return {task_id: ids for task_id, ids in found.items() if ids}
 
 
 def flip(client: LabelStudioClient, project: Project, version: str) -> bool:

@@ -10,21 +10,25 @@ from backend.errors import LabelStudioUnauthorizedError
 
 SHOWN_CHARACTERS = 120
 LOCAL_FILES_PATH = "/data/local-files/"
-# User and password of a URL, also of one that is no valid URL.
-CREDENTIALS = re.compile(r"^((?:[a-z][a-z0-9+.-]*:)?//)[^/?#]*@", re.IGNORECASE)
+SCHEME = r"(?:[a-z][a-z0-9+.-]*:)?//"
+# User and password of a URL, also of one that is no valid URL or lacks its scheme.
+CREDENTIALS = re.compile(rf"(?i)^(?:({SCHEME})[^/?#]*@|[^/?#@]*:[^/?#@]*@)")
+# What follows the colon is no port: perhaps a password with one of `/?#` in it.
+NO_PORT = re.compile(rf"(?is)^({SCHEME})(?!\[)[^/?#]*:(?![0-9]*(?:[/?#]|$)).*")
 
 
 def shown_uri(uri: str | httpx.URL) -> str:
     """A URI as people may see it: no user, password, query or fragment, and not long.
 
     A query may hold a signature; only the path of a local file (`?d=`) stays. Of a `data:` URI the
-    kind stays.
+    kind stays, of a URL whose port is none only the scheme: it may be part of a password.
     """
     text = str(uri)
     if text[:5].lower() == "data:":
         shown = text.partition(",")[0] + ",…"
     else:
-        path, _, query = CREDENTIALS.sub(r"\1", text.partition("#")[0]).partition("?")
+        named = NO_PORT.sub(r"\1…", CREDENTIALS.sub(r"\1", text))
+        path, _, query = named.partition("#")[0].partition("?")
         is_local_file = path.endswith(LOCAL_FILES_PATH) and query.startswith("d=")
         shown = path + "?" + query.partition("&")[0] if is_local_file else path
     return shown if len(shown) <= SHOWN_CHARACTERS else shown[: SHOWN_CHARACTERS - 1] + "…"

@@ -54,9 +54,7 @@ class Background:
     def advance(self, context: ProjectContext) -> bool:
         """Do one piece of what a project needs; whether there is more."""
         journal, key = context.journal, context.key
-        project = journal.project(key)
-        if project is not None:
-            sync.compare(context, project.labeled + project.pool)
+        sync.compare(context)
         snapshot = take_snapshot(context)
         done, network = _current(context)
         newest = journal.tunings.newest(key)
@@ -84,7 +82,7 @@ class Background:
         wanted = unreadable.wanted(context, snapshot, missing)
         is_done = tuning is None or tuning.phase == phases.DONE
         if is_done:
-            _note_embedded(context, snapshot, missing, wanted)
+            _note_embedded(context, snapshot, missing, wanted, snapshot.unembedded)
         if not wanted:
             return False
         part = wanted[: self._slice()]
@@ -96,13 +94,13 @@ class Background:
         )
         started = time.monotonic()
         report = context.session.embed_pool(
-            network, part, loader(context, snapshot), stores, self._stoppable(note)
+            network, part, loader(context, part), stores, self._stoppable(note)
         )
         self.images_per_s = len(part) / max(1e-3, time.monotonic() - started)
         unreadable.note(context, snapshot, set(part), report.unreadable)
         if is_done:
             left = missing - set(part) | set(report.unreadable)
-            _note_embedded(context, snapshot, left, wanted[len(part) :])
+            _note_embedded(context, snapshot, left, wanted[len(part) :], len(wanted))
         return True
 
     def _slice(self) -> int:
@@ -123,7 +121,6 @@ class Background:
         return due.tuning_due(
             standing_of(context, published),
             newest,
-            published,
             has_two_classes=has_two_classes(labels),
         )
 
@@ -133,7 +130,13 @@ class Background:
             context.journal.tunings.drop(tuning)
         elif tuning.phase == phases.TRAIN:
             self._train(context, snapshot, tuning)
-        elif not self._embed_some(context, snapshot, tuning, context.network(tuning)):
+        else:
+            self._embed(context, snapshot, tuning)
+
+    def _embed(self, context: ProjectContext, snapshot: Snapshot, tuning: Tuning) -> None:
+        """A slice of what a new network has not seen, or a network that has seen the whole pool."""
+        network = _network(context, tuning)
+        if network is not None and not self._embed_some(context, snapshot, tuning, network):
             now = context.journal.now()
             context.journal.tunings.update(tuning, phase=phases.DONE, finished_at=now)
 
@@ -154,7 +157,7 @@ class Background:
             LabeledImages(keys, snapshot.labels[snapshot.is_labeled]),
             num_classes=len(tuning.classes),
             seed=context.settings.seed + tuning.number,
-            load=loader(context, snapshot),
+            load=loader(context, keys),
             stores=context.stores(),
             on_progress=self._stoppable(epoch_done),
         )
@@ -175,6 +178,7 @@ class Background:
             checkpoint=path.name,
             features_version=trained.network.version,
             n_labeled=len(keys),
+            label_changes=snapshot.label_changes,
             statistics=statistics,
             seconds={phases.TRAIN: round(time.monotonic() - started, 3)},
         )
@@ -191,12 +195,20 @@ class Background:
 def _current(context: ProjectContext) -> tuple[Tuning | None, Network]:
     """The newest network that is done; one that cannot be had any more is forgotten."""
     while (tuning := context.journal.tunings.newest_done(context.key)) is not None:
-        try:
-            return tuning, context.network(tuning)
-        except (WeightsError, StoreError) as error:
-            logger.warning("project %d: %s; it is trained anew", context.project_id, error)
-            context.journal.tunings.drop(tuning)
+        network = _network(context, tuning)
+        if network is not None:
+            return tuning, network
     return None, context.session.pretrained()
+
+
+def _network(context: ProjectContext, tuning: Tuning) -> Network | None:
+    """A tuning's network; None where it cannot be had any more: then the tuning is forgotten."""
+    try:
+        return context.network(tuning)
+    except (WeightsError, StoreError) as error:
+        logger.warning("project %d: %s; it is trained anew", context.project_id, error)
+        context.journal.tunings.drop(tuning)
+        return None
 
 
 def _open(context: ProjectContext, snapshot: Snapshot, newest: Tuning | None) -> None:
@@ -209,6 +221,7 @@ def _open(context: ProjectContext, snapshot: Snapshot, newest: Tuning | None) ->
         features_version=None,
         classes=list(context.config.classes),
         n_labeled=int(snapshot.is_labeled.sum()),
+        label_changes=snapshot.label_changes,
         statistics={} if published is None else {"round": published.number},
         seconds={},
         started_at=context.journal.now(),
@@ -221,12 +234,19 @@ def _open(context: ProjectContext, snapshot: Snapshot, newest: Tuning | None) ->
 
 
 def _note_embedded(
-    context: ProjectContext, snapshot: Snapshot, missing: set[str], wanted: list[str]
+    context: ProjectContext,
+    snapshot: Snapshot,
+    missing: set[str],
+    wanted: list[str],
+    known: int | None,
 ) -> None:
-    """Note how many tasks have an embedding, and how many images are still to be embedded."""
+    """Note how many tasks have an embedding, and how many images are still to be embedded.
+
+    known: how many that were when this was found out; tasks that came since are not overlooked.
+    """
     keys = snapshot.image_keys[snapshot.is_needed]
     embedded = sum(str(key) not in missing for key in keys)
-    context.journal.update_project(context.key, embedded=embedded, unembedded=len(wanted))
+    context.journal.note_embedded(context.key, embedded, len(wanted), known=known)
 
 
 def _drop_old_features(context: ProjectContext, done: Tuning | None) -> None:

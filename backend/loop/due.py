@@ -38,7 +38,9 @@ class Standing:
     is_whole: whether every task was read and every image embedded, or found unreadable.
     is_ranked: whether the published round's ranking can be read.
     budget: labels a round. lookahead: the share of them that is worth a round.
+    label_changes: how often a label came, was corrected or went.
     training_requested: whether somebody pressed Start Training since the last round began.
+    requested_round: number of the newest round that somebody asked for, -1 where nobody did.
     """
 
     labeled: int
@@ -52,7 +54,9 @@ class Standing:
     classes: Sequence[str]
     budget: int
     lookahead: float
+    label_changes: int
     training_requested: bool
+    requested_round: int
 
     @property
     def selectable(self) -> int:
@@ -77,31 +81,30 @@ def round_due(standing: Standing, published: RoundState | None) -> str | None:
         return CLASSES_CHANGED
     if standing.tuning > published.tuning:
         return NETWORK_READY
-    new_labels = abs(standing.labeled - published.n_labeled)
+    new_labels = standing.label_changes - published.label_changes
     if new_labels >= standing.wanted_labels:
         return LABELS
     if _has_grown(standing, published):
         return POOL_GREW
     is_told = published.statistics.get("reason") == POOL_DONE and new_labels == 0
-    if standing.is_whole and standing.selectable <= 0 < published.n_pool and not is_told:
+    # Also after the pool was empty: somebody may label what they had skipped.
+    is_news = published.n_pool > 0 or new_labels > 0
+    if standing.is_whole and standing.selectable <= 0 and is_news and not is_told:
         return POOL_DONE
     return None
 
 
-def tuning_due(
-    standing: Standing, newest: Tuning | None, published: RoundState, *, has_two_classes: bool
-) -> bool:
+def tuning_due(standing: Standing, newest: Tuning | None, *, has_two_classes: bool) -> bool:
     """Whether the network is worth fine-tuning on what was labeled since, or somebody asked."""
     if not has_two_classes:
         return False
-    is_asked = published.statistics.get("reason") == START_TRAINING
     if newest is None:
-        return is_asked or standing.labeled >= standing.wanted_labels
+        return standing.requested_round >= 0 or standing.labeled >= standing.wanted_labels
     if list(newest.classes) != list(standing.classes):
         return True
-    new_labels = standing.labeled - newest.n_labeled
-    if is_asked and new_labels != 0 and published.number > newest.statistics.get("round", -1):
-        return True
+    new_labels = standing.label_changes - newest.label_changes
+    if standing.requested_round > newest.statistics.get("round", -1):
+        return new_labels > 0
     return new_labels >= standing.wanted_labels
 
 

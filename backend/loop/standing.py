@@ -5,7 +5,7 @@ from __future__ import annotations
 from backend.acquisition import budget_of
 from backend.loop import supply
 from backend.loop.context import ProjectContext, number_of
-from backend.loop.due import Standing
+from backend.loop.due import START_TRAINING, Standing
 from model_store.journal import RoundState
 
 
@@ -27,5 +27,7 @@ def standing_of(context: ProjectContext, published: RoundState | None) -> Standi
         classes=context.config.classes,
         budget=budget_of(context.settings, len(context.config.classes)),
         lookahead=context.settings.lookahead,
+        label_changes=project.label_changes,
         training_requested=bool(project.training_requested),
+        requested_round=journal.newest_round_for(key, START_TRAINING),
     )

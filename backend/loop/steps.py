@@ -1,7 +1,8 @@
 """One round, step by step: select, publish, flip. It takes seconds, whatever is fine-tuned behind.
 
 The journal names the step that comes next, and a step's result is on disk before the next begins:
-a round that was interrupted anywhere goes on from its last finished step.
+a round that was interrupted anywhere goes on from its last finished step. Where that step's result
+cannot be read any more, the round begins anew under another number.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from backend.errors import LabelStudioError
 from backend.label_studio import tab
 from backend.loop import supply
 from backend.loop.context import ProjectContext
+from backend.loop.opening import NEWEST_VERSION, newest_version, open_again
 from backend.loop.ranking import Choice, choose
 from model_store import phases
 from model_store.checkpoints import save_checkpoint
@@ -30,6 +32,8 @@ Step = Callable[[ProjectContext, RoundState], RoundState]
 def run(context: ProjectContext, state: RoundState) -> RoundState:
     """The round done, from the step that the journal names."""
     while state.phase != phases.DONE:
+        if state.phase != phases.SELECT and not supply.is_ranked(context, state):
+            state = open_again(context, state)
         started, phase = time.monotonic(), state.phase
         logger.info("project %d round %d: %s", context.project_id, state.number, phase)
         context.journal.set_phase(context.key, phase)
@@ -37,6 +41,13 @@ def run(context: ProjectContext, state: RoundState) -> RoundState:
         seconds = {**state.seconds, phase: round(time.monotonic() - started, 3)}
         state = context.journal.update_round(state, seconds=seconds)
     return state
+
+
+def recall(context: ProjectContext, state: RoundState) -> RoundState:
+    """The round's queue as Label Studio holds it: the journal does not know what came last."""
+    supply.recall(context, state)
+    statistics = {**state.statistics, NEWEST_VERSION: newest_version(context)}
+    return context.journal.update_round(state, phase=phases.PUBLISH, statistics=statistics)
 
 
 def select(context: ProjectContext, state: RoundState) -> RoundState:
@@ -68,6 +79,9 @@ def flip(context: ProjectContext, state: RoundState) -> RoundState:
     """The project follows the round's version; what only older rounds needed is dropped."""
     journal = context.journal
     if journal.queue_progress(state).waiting:
+        # It refuses a version that no prediction carries: somebody may have deleted them.
+        if supply.compare(context, state, most=None):
+            return journal.update_round(state, phase=phases.PUBLISH)
         context.client.update_project(context.project_id, model_version=state.model_version)
         _show_queue(context)
     networks = (journal.tunings.newest_done(state.key), journal.tunings.newest(state.key))
@@ -93,6 +107,7 @@ def _show_queue(context: ProjectContext) -> None:
 
 
 STEPS: Mapping[str, Step] = {
+    phases.RECALL: recall,
     phases.SELECT: select,
     phases.PUBLISH: publish,
     phases.FLIP: flip,

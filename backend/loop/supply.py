@@ -10,12 +10,14 @@ follows in no order: better any task than none.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from backend.label_studio.annotations import choice_result
 from backend.loop.context import ProjectContext
 from model_store.journal import QueuedTask, RoundState
 from model_store.rankings import Ranking, read_ranking
+
+logger = logging.getLogger(__name__)
 
 # Of the time until the next flip, which may take longer than the last ones did.
 MARGIN = 2.0
@@ -38,9 +42,16 @@ NEWCOMERS = 64
 # So many serve whoever asks while the others are published.
 FIRST_TASKS = 8
 CHUNK = 8
+# Label Studio on SQLite takes one write at a time, and a prediction is five: once there is one task
+# for each who may come, and what is labeled in the next CALM_S seconds, so many times as long as a
+# prediction took is left to Submits.
+CALM_S = 10.0
+RESTS = 5.0
 # Between two chunks topping up lets go for other work after this long.
 PUBLISH_FOR_S = 1.0
 SCANNED_TASKS = 256
+# Of the tasks that wait, so many are looked at: whoever deletes predictions deletes them all.
+LOOKED_AT = 200
 # A Label Studio on SQLite takes one write at a time; one that is only far away takes several.
 SLOW_REQUEST_S = 0.5
 REQUESTS_WHERE_SLOW = 8
@@ -87,7 +98,51 @@ def publish_first(context: ProjectContext, state: RoundState) -> None:
 
 def top_up(context: ProjectContext, state: RoundState) -> bool:
     """Publish what the queue lacks, for a few seconds; whether it still lacks some."""
-    return _fill(context, state, wanted_ahead(context, state), time.monotonic() + PUBLISH_FOR_S)
+    calm_from = holders(context) + FIRST_TASKS + math.ceil(CALM_S * labels_per_s(context))
+    deadline = time.monotonic() + PUBLISH_FOR_S
+    return _fill(context, state, wanted_ahead(context, state), deadline, calm_from)
+
+
+def compare(context: ProjectContext, state: RoundState, most: int | None = LOOKED_AT) -> bool:
+    """Compare waiting tasks, `most` or all, with the predictions that Label Studio holds of them.
+
+    Whether somebody deleted some, which are to be published again. Where a task has two, as when
+    one was stored after nobody waited for the answer any more, one is deleted.
+    """
+    waiting = context.journal.waiting_tasks(state)[:most]
+    if not waiting:
+        return False
+    ids = [task.task_id for task in waiting]
+    found = queue.published(context.client, context.project_id, state.model_version, ids)
+    for task in waiting:
+        _keep_one(context, state, task, found.get(task.task_id, []))
+    lost = [task_id for task_id in ids if task_id not in found]
+    if lost:
+        logger.info("project %d: predictions of the queue were deleted", context.project_id)
+        context.journal.forget_predictions(state, lost)
+    return bool(lost)
+
+
+def recall(context: ProjectContext, state: RoundState) -> None:
+    """Take over what Label Studio holds of a round: it may be more than the journal knows."""
+    journal, ranking = context.journal, _ranking_of(context, state)
+    found = queue.all_published(context.client, context.project_id, state.model_version)
+    known = {task.task_id for task in journal.queue(state)}
+    journal.forget_predictions(state, sorted(known - found.keys()))
+    for task_id in known & found.keys():
+        journal.note_prediction(state, task_id, found[task_id][0])
+    batch = budget_of(context.settings, len(state.classes))
+    rank_of = {task_id: rank for rank, task_id in enumerate(ranking.task_ids.tolist())}
+    beyond = count(max(journal.next_rank(state), len(ranking)))
+    unknown = [
+        _ranked(state, ranking, rank_of[task_id], batch)
+        if task_id in rank_of
+        else _unranked_task(state, task_id, next(beyond), batch)
+        for task_id in sorted(found.keys() - known)
+    ]
+    journal.add_to_queue(
+        state, [replace(task, prediction_id=found[task.task_id][0]) for task in unknown]
+    )
 
 
 def preselection(context: ProjectContext, task: QueuedTask) -> list[dict[str, Any]]:
@@ -106,6 +161,20 @@ def is_ranked(context: ProjectContext, state: RoundState) -> bool:
     return True
 
 
+def _keep_one(
+    context: ProjectContext, state: RoundState, task: QueuedTask, prediction_ids: Sequence[int]
+) -> None:
+    """Delete all of a task's predictions but the one that the journal knows, or else the first."""
+    if len(prediction_ids) < 2:
+        return
+    kept = next((one for one in prediction_ids if one == task.prediction_id), prediction_ids[0])
+    logger.info("task %d: its prediction was stored twice", task.task_id)
+    for prediction_id in prediction_ids:
+        if prediction_id != kept:
+            context.client.delete_prediction(prediction_id)
+    context.journal.note_prediction(state, task.task_id, kept)
+
+
 def _held(context: ProjectContext) -> int:
     """How many tasks of the queue were passed by: somebody may hold each, and it may rank first."""
     published = context.journal.published_round(context.key)
@@ -116,7 +185,17 @@ def _held(context: ProjectContext) -> int:
     return sum(rank < max(done, default=0) for rank in waiting)
 
 
-def _fill(context: ProjectContext, state: RoundState, wanted: int, deadline: float) -> bool:
+def _fill(
+    context: ProjectContext,
+    state: RoundState,
+    wanted: int,
+    deadline: float,
+    calm_from: float = math.inf,
+) -> bool:
+    """Publish until so many tasks wait or the time is over; whether more are wanted.
+
+    calm_from: from so many waiting tasks on, it takes its time.
+    """
     _finish_interrupted(context, state)
     progress = context.journal.queue_progress(state)
     lacking, chunks = wanted - progress.waiting, _next_chunks(context, state, progress.queued)
@@ -127,7 +206,7 @@ def _fill(context: ProjectContext, state: RoundState, wanted: int, deadline: flo
         if chunk is None:
             return False
         context.journal.add_to_queue(state, chunk)
-        _publish(context, state, chunk)
+        _publish(context, state, chunk, RESTS if wanted - lacking >= calm_from else 0.0)
         lacking = wanted - context.journal.queue_progress(state).waiting
     return False
 
@@ -139,20 +218,30 @@ def _finish_interrupted(context: ProjectContext, state: RoundState) -> None:
         return
     ids = [task.task_id for task in awaiting]
     found = queue.published(context.client, context.project_id, state.model_version, ids)
-    for task_id, prediction_id in found.items():
-        context.journal.note_prediction(state, task_id, prediction_id)
+    for task_id, prediction_ids in found.items():
+        context.journal.note_prediction(state, task_id, prediction_ids[0])
     _publish(context, state, [task for task in awaiting if task.task_id not in found])
 
 
-def _publish(context: ProjectContext, state: RoundState, tasks: Sequence[QueuedTask]) -> None:
-    """Store predictions one after the other, or side by side where each takes long."""
+def _publish(
+    context: ProjectContext, state: RoundState, tasks: Sequence[QueuedTask], rests: float = 0.0
+) -> None:
+    """Store predictions one after the other, or side by side where each takes long.
+
+    rests: so many times as long as the first one took is waited after each.
+    """
     if not tasks:
         return
     first, *others = tasks
     started = time.monotonic()
     _publish_one(context, state, first)
-    width = 1 if time.monotonic() - started < SLOW_REQUEST_S else REQUESTS_WHERE_SLOW
-    with ThreadPoolExecutor(width, "publish") as pool:
+    took_s = time.monotonic() - started
+    if took_s < SLOW_REQUEST_S:
+        for task in others:
+            time.sleep(rests * took_s)
+            _publish_one(context, state, task)
+        return
+    with ThreadPoolExecutor(REQUESTS_WHERE_SLOW, "publish") as pool:
         for done in [pool.submit(_publish_one, context, state, task) for task in others]:
             done.result()
 
@@ -189,11 +278,8 @@ def _next_chunks(
 def _open_ranks(context: ProjectContext, ranking: Ranking, start: int) -> Iterator[int]:
     for first in range(start, len(ranking), SCANNED_TASKS):
         ids = ranking.task_ids[first : first + SCANNED_TASKS].tolist()
-        known = context.journal.tasks.some(context.key, ids)
-        for rank, task_id in enumerate(ids, first):
-            task = known.get(task_id)
-            if task is not None and not (task.is_done or task.is_skipped):
-                yield rank
+        open_ids = context.journal.tasks.open_among(context.key, ids)
+        yield from (rank for rank, task_id in enumerate(ids, first) if task_id in open_ids)
 
 
 def _unranked(
@@ -203,15 +289,19 @@ def _unranked(
     known = {*ranking.task_ids.tolist(), *(task.task_id for task in context.journal.queue(state))}
     left = [task for task in context.journal.tasks.open_ids(context.key) if task not in known]
     for rank, task_id in enumerate(left, start):
-        yield QueuedTask(
-            rank=rank,
-            task_id=task_id,
-            cluster=queue.cluster_id(state.number, rank % batch),
-            score=queue.score(rank, batch),
-            is_reserve=True,
-            class_name=None,
-            probability=None,
-        )
+        yield _unranked_task(state, task_id, rank, batch)
+
+
+def _unranked_task(state: RoundState, task_id: int, rank: int, batch: int) -> QueuedTask:
+    return QueuedTask(
+        rank=rank,
+        task_id=task_id,
+        cluster=queue.cluster_id(state.number, rank % batch),
+        score=queue.score(rank, batch),
+        is_reserve=True,
+        class_name=None,
+        probability=None,
+    )
 
 
 def _ranked(state: RoundState, ranking: Ranking, rank: int, batch: int) -> QueuedTask:

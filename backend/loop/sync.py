@@ -3,11 +3,13 @@
 The first reading goes page by page in an order that spreads over the project, a few pages at a
 time, so that a first batch can be chosen from what is read so far. From then on only what changed
 is read. Tasks that were deleted show in the project's count; then the ids are compared. After a
-change of the label config all are read again; what is known stays meanwhile.
+change of the label config all are read again, as where annotations are lacking for long, say since
+Label Studio's clock was set back; what is known stays meanwhile.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -22,6 +24,8 @@ from backend.label_studio.label_config import ImageChoices
 from backend.loop.context import ProjectContext
 from model_store.task_mirror import MirroredTask, Reading
 
+logger = logging.getLogger(__name__)
+
 PAGE_TASKS = 1000
 # The first reading lets go for other work after this long.
 READ_FOR_S = 2.0
@@ -35,6 +39,8 @@ MANY_CHANGES = 5000
 COMPARE_EVERY_S = 6 * 3600.0
 # The project's count is looked at now and then only, so it may lag behind for a while.
 DISAGREE_FOR_S = 60.0
+# Where annotations are still lacking after all tasks were read, they are not read again sooner.
+READ_AGAIN_AFTER_S = 600.0
 BEFORE_ALL = "1970-01-01T00:00:00.000000Z"
 
 
@@ -44,24 +50,24 @@ def read_changes(context: ProjectContext) -> bool:
     reading = journal.tasks.reading(key)
     is_begun = reading.page_count > 0 and reading.config == _config(context)
     reading = _read_changed(context, reading) if is_begun else _begin(context)
+    reading = _read_again_if_lacking(context, reading)
     if not reading.is_whole:
         reading = _read_pages(context, reading)
     journal.tasks.set_reading(key, reading)
     return not reading.is_whole
 
 
-def compare(context: ProjectContext, task_count: int) -> None:
+def compare(context: ProjectContext) -> None:
     """Find tasks that were deleted, or missed, where the counts disagree or it is time to look.
 
     It may take long, and is not urgent: what was deleted from under the queue is found sooner.
     """
     tasks, key, now = context.journal.tasks, context.key, context.journal.now()
     reading = tasks.reading(key)
-    if not reading.is_whole:
-        return
     since_s = now - reading.compared_at
-    agree = tasks.counts(key).tasks == task_count
-    if 0 <= since_s < (COMPARE_EVERY_S if agree else DISAGREE_FOR_S):
+    if not reading.is_whole or 0 <= since_s < DISAGREE_FOR_S:
+        return
+    if 0 <= since_s < COMPARE_EVERY_S and _counts_agree(context):
         return
     known = set(tasks.ids(key))
     found = set(context.client.task_ids(context.project_id))
@@ -88,6 +94,7 @@ def mirrored(task: Mapping[str, Any], config: ImageChoices) -> MirroredTask:
         is_skipped=state.is_skipped,
         annotated_at=None if newest is None else moment(newest["created_at"]).timestamp(),
         annotated_by=None if newest is None else newest.get("completed_by"),
+        annotations=len(task.get("annotations") or []),
     )
 
 
@@ -101,6 +108,35 @@ def spread_order(page_count: int) -> list[int]:
     bits = max(1, (page_count - 1).bit_length())
     turned = [int(f"{number:0{bits}b}"[::-1], 2) for number in range(2**bits)]
     return [number + 1 for number in turned if number < page_count]
+
+
+def _counts_agree(context: ProjectContext) -> bool:
+    known = context.journal.tasks.counts(context.key).tasks
+    noted = context.journal.project(context.key)
+    if noted is not None and known == noted.labeled + noted.pool:
+        return True
+    # What was noted is from before an import, say.
+    project = context.client.project(context.project_id)
+    return project is not None and known == project.task_count
+
+
+def _read_again_if_lacking(context: ProjectContext, reading: Reading) -> Reading:
+    """Begin anew where Label Studio has counted annotations for a while that the mirror lacks.
+
+    It counted before the changes were read: the mirror may well be ahead of it.
+    """
+    project, now = context.journal.project(context.key), context.journal.now()
+    if project is None or not reading.is_whole:
+        return reading
+    if context.journal.tasks.counts(context.key).annotations >= project.annotations:
+        return replace(reading, lacking_since=0.0) if reading.lacking_since else reading
+    if not reading.lacking_since:
+        return replace(reading, lacking_since=project.checked_at)
+    is_confirmed = not 0 <= project.checked_at - reading.lacking_since < DISAGREE_FOR_S
+    if not is_confirmed or 0 <= now - reading.compared_at < READ_AGAIN_AFTER_S:
+        return reading
+    logger.info("project %d: annotations are lacking, reading all tasks", context.project_id)
+    return _begin(context)
 
 
 def _begin(context: ProjectContext) -> Reading:
@@ -129,7 +165,8 @@ def _read_changed(context: ProjectContext, reading: Reading) -> Reading:
     last = _put(context, tasks)
     if last > reading.newest_change:
         return replace(reading, newest_change=last, newest_read_at=now)
-    if now - reading.newest_read_at >= SETTLED_AFTER_S:
+    # A clock that was set back must not keep it from settling.
+    if not 0 <= now - reading.newest_read_at < SETTLED_AFTER_S:
         return replace(reading, newest_read_at=SETTLED)
     return reading
 
@@ -156,7 +193,5 @@ def _put(context: ProjectContext, tasks: Iterable[Mapping[str, Any]]) -> str:
     for task in tasks:
         newest = max(newest, str(task["updated_at"]))
         part.append(mirrored(task, context.config))
-    if context.journal.tasks.put(context.key, part):
-        # How many of them lack an embedding is not known before somebody looks.
-        context.journal.update_project(context.key, unembedded=None)
+    context.journal.tasks.put(context.key, part)
     return newest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from backend.label_studio.wording import shown_uri
 from backend.loop.context import ProjectContext
 from backend.loop.snapshot import Snapshot
 from model_store.journal import UnreadableTask
@@ -39,10 +40,11 @@ def note(
     now = context.journal.now()
     failed = {task.task_id: task for task in context.journal.unreadable(context.key)}
     due = _due(context, list(failed.values()))
-    found, readable = [], []
-    rows = zip(snapshot.task_ids.tolist(), snapshot.uris, snapshot.image_keys.tolist(), strict=True)
-    for task_id, uri, key in rows:
-        if key in reasons:
+    sources = context.journal.tasks.sources(context.key, list(reasons))
+    readable, found = [], []
+    for task_id, key in zip(snapshot.task_ids.tolist(), snapshot.image_keys.tolist(), strict=True):
+        if key in sources:
+            uri = shown_uri(sources[key][0])
             found.append(UnreadableTask(task_id, uri, reasons[key], now))
         elif key in tried and task_id in failed:
             readable.append(task_id)

@@ -1,13 +1,13 @@
 """The worker: two threads that call the model's `fit` hook for every project that needs it.
 
 One keeps the queues: it reads what changed, supplies, runs rounds; no piece of that takes long. The
-other computes behind them: it embeds pools and fine-tunes networks, however long that takes.
+other computes behind them: it embeds pools and fine-tunes networks, however long that takes. A
+third thread keeps house.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -17,22 +17,27 @@ from typing import Any
 import torch
 
 from backend.acquisition import Rule
-from backend.errors import AlfaMixError
+from backend.errors import AlfaMixError, JournalError
 from backend.label_studio.access import Access
 from backend.loop.background import Background, Stopped
 from backend.loop.context import ProjectContext, WorkerContext
+from backend.loop.housekeeping import Housekeeping
+from backend.loop.loops import TICK_S, Loop
 from backend.loop.reconcile import reconcile
-from backend.process.startup import open_journal, open_session
+from backend.process.niceness import thread_gives_way
+from backend.process.startup import folder_of, open_journal, open_session
+from backend.process.supervisor import SERVE
+from backend.process.troubles import Troubles
 from backend.sdk.model import AlfaMixModel
 from backend.settings import Settings
 from model_store.journal import ProjectState
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 0.25
 FIRST_RETRY_S = 2.0
 LAST_RETRY_S = 300.0
 LOOK_EVERY_S = 60.0
+TEND_EVERY_S = 1.0
 # Of the thread that computes, on top of the process's own: the queue's requests come first.
 BACKGROUND_NICENESS = 9
 # The events that the worker itself calls `fit` with.
@@ -109,6 +114,11 @@ class Worker:
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self.stopping = False
+        self._error: Exception | None = None
+        self._settled: Callable[[], None] | None = None
+        folder = folder_of(context.settings)
+        self._troubles = Troubles(folder)
+        self._housekeeping = Housekeeping(context.journal, folder)
         background = Background(lambda: self.stopping, self._embed_for_newcomers)
         self._model_class = AlfaMixModel.bound_to(WorkerServices(context, background))
         self._queue_retries = Retries()
@@ -119,15 +129,25 @@ class Worker:
         # What a project was like when there was nothing to compute for it, and when that was.
         self._looked: dict[str, tuple[object, float]] = {}
 
-    def run(self) -> None:
-        """Work until `stopping` is set."""
-        computing = threading.Thread(target=self._compute, name="background", daemon=True)
-        computing.start()
-        while not self.stopping:
-            worked = [self.work_on(state) for state in self._each(self._needs_work)]
-            if not any(worked):
-                time.sleep(TICK_S)
-        computing.join()
+    def run(self, settled: Callable[[], None] = lambda: None) -> None:
+        """Work until `stopping` is set.
+
+        settled: called when all projects were gone through once. JournalDamagedError: the journal
+        is damaged; whatever else ends a thread is raised as well.
+        """
+        self._settled = settled
+        others = [
+            self._loop("background", self._compute),
+            self._loop("housekeeping", self._housekeeping.tend, TEND_EVERY_S),
+        ]
+        threads = [threading.Thread(target=_behind, args=(loop,), daemon=True) for loop in others]
+        for thread in threads:
+            thread.start()
+        self._loop("queues", self._keep_queues).run()
+        if self._error is not None:
+            raise self._error
+        for thread in threads:
+            thread.join()
 
     def work_on(self, state: ProjectState) -> bool:
         """Do one piece of a project's queue; whether there is more. Errors end in the journal."""
@@ -142,9 +162,11 @@ class Worker:
         look = self._look(state)
         note = self._context.journal.set_background_error
         more = self._fit(state, TUNE, self._background_retries, note)
-        if more:
+        after = self._context.journal.project(state.key)
+        is_same = after is not None and self._look(after) == look
+        if more or not is_same:
             self._awake.add(state.key)
-        if more is False:
+        if more is False and is_same:
             self._looked[state.key] = (look, time.monotonic())
         else:
             self._looked.pop(state.key, None)
@@ -157,18 +179,25 @@ class Worker:
             if state.key != busy_key and journal.published_round(state.key) is None:
                 self.compute_for(state)
 
-    def _compute(self) -> None:
-        _be_nice(BACKGROUND_NICENESS)
-        while not self.stopping:
-            try:
-                worked = [self.compute_for(state) for state in self._each(self._needs_computing)]
-            except Exception:
-                # The journal itself: locked for long, or its disk is full. It may be over soon.
-                logger.exception("the thread that computes could not go on; trying again")
-                worked = []
-                time.sleep(FIRST_RETRY_S)
-            if not any(worked):
-                time.sleep(TICK_S)
+    def _loop(self, name: str, work: Callable[[], bool], rest_s: float = TICK_S) -> Loop:
+        return Loop(name, work, lambda: self.stopping, self._fail, self._troubles, rest_s)
+
+    def _fail(self, error: Exception) -> None:
+        """End the worker for an error that ended one of its threads; the first one counts."""
+        self._error = self._error or error
+        self.stopping = True
+
+    def _keep_queues(self) -> bool:
+        worked = [self.work_on(state) for state in self._each(self._needs_work)]
+        if self._settled is not None:
+            self._troubles.clear(SERVE)
+            self._settled()
+            self._settled = None
+        return any(worked)
+
+    def _compute(self) -> bool:
+        worked = [self.compute_for(state) for state in self._each(self._needs_computing)]
+        return any(worked)
 
     def _each(self, needs: Callable[[ProjectState], bool]) -> list[ProjectState]:
         if self.stopping:
@@ -204,12 +233,15 @@ class Worker:
     ) -> bool | None:
         """Call the hook; whether there is more, None where it failed.
 
-        One project's surprise must not stop the others.
+        One project's surprise must not stop the others; what the journal refuses stops all.
         """
         try:
             done = self._model_class(project_id=state.key).fit(event, {})
         except Stopped:
             return False
+        except JournalError:
+            self._awake.add(state.key)
+            raise
         except AlfaMixError as error:
             message = str(error)
         except Exception as error:
@@ -225,19 +257,20 @@ class Worker:
         return None
 
 
+def _behind(loop: Loop) -> None:
+    thread_gives_way(BACKGROUND_NICENESS)
+    loop.run()
+
+
 def open_worker(settings: Settings) -> Worker:
     """A worker with its network loaded. WeightsError, SettingsError, StoreError."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     Rule.of(settings)
     journal = open_journal(settings)
-    access = Access(settings.label_studio_url, settings.label_studio_api_key)
+    access = Access(
+        settings.label_studio_url,
+        settings.label_studio_api_key,
+        image_hosts=settings.image_hosts,
+    )
     return Worker(WorkerContext(settings, journal, open_session(settings), access))
-
-
-def _be_nice(niceness: int) -> None:
-    """Let this thread, and those that it starts, give way to the others (Linux only)."""
-    if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
-        thread = threading.get_native_id()
-        own = os.getpriority(os.PRIO_PROCESS, thread)
-        os.setpriority(os.PRIO_PROCESS, thread, min(19, own + niceness))

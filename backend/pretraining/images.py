@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from backend.errors import ImageError
-from backend.vision.decoding import decode_image
+from backend.vision.decoding import decoded_image
 from backend.vision.preprocessing import Preprocessing
 
 READERS = 8
@@ -69,10 +69,10 @@ def read_images(sources: Sequence[ImageSource], image_px: int) -> ImageSet:
 
 def _read(source: ImageSource, preprocessing: Preprocessing) -> torch.Tensor | SkippedImage:
     try:
-        image = decode_image(source.read(), at_least_px=preprocessing.image_px)
+        with decoded_image(source.read(), at_least_px=preprocessing.image_px) as image:
+            return preprocessing.pixels(image)
     except ImageError as error:
         return SkippedImage(source.name, str(error))
-    return preprocessing.pixels(image)
 
 
 def channel_statistics(pixels: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -13,6 +13,7 @@ from backend.label_studio.annotations import read_task
 from backend.label_studio.client import LabelStudioClient
 from backend.label_studio.images import ImageFetcher
 from backend.label_studio.label_config import parse_label_config
+from backend.label_studio.wording import shown_uri
 from backend.pretraining.idx import read_idx_images, read_idx_labels
 from backend.pretraining.images import (
     ImageSet,
@@ -66,13 +67,17 @@ def read_project(settings: Settings, project_id: int, image_px: int) -> ImageSet
     client = LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key)
     project = client.project(project_id)
     if project is None:
-        raise PretrainingError(f"{settings.label_studio_url} has no project {project_id}")
+        raise PretrainingError(
+            f"{shown_uri(settings.label_studio_url)} has no project {project_id}"
+        )
     config = parse_label_config(project.label_config)
     tasks = sorted(
         (read_task(task, config) for task in client.tasks(project_id)), key=lambda t: t.task_id
     )
     without = tuple(SkippedImage(f"task {t.task_id}", str(t.problem)) for t in tasks if not t.uri)
-    fetcher = ImageFetcher(settings.label_studio_url, client.authorization)
+    fetcher = ImageFetcher(
+        settings.label_studio_url, client.authorization, image_hosts=settings.image_hosts
+    )
     sources = [
         ImageSource(f"task {t.task_id}", partial(fetcher.fetch, t.uri, t.task_id))
         for t in tasks

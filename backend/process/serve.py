@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import signal
-import subprocess
 import sys
 import time
 from types import FrameType
 
-from backend.process.leash import LEASH
+from backend.process.exposure import keep_files_private
 from backend.process.logs import start_logging
-from backend.process.startup import open_journal
+from backend.process.supervised import Supervised
+from backend.process.supervisor import Supervisor, prepare
+from backend.process.worker_lock import settled_at
 from backend.settings import Settings
 
-logger = logging.getLogger(__name__)
-
-WEB_THREADS = 8
-# The worker's exit status when no restart can help: EX_CONFIG of sysexits.h.
-EXIT_CONFIG = 78
-RESTART_S = 1.0
+WEB_THREADS = 16
 LOOK_EVERY_S = 0.2
 NICENESS = 10
+# A web process that ran so long could listen and open the journal.
+SETTLED_S = 30.0
 
 
 def main(argv: list[str]) -> int:
@@ -30,15 +27,16 @@ def main(argv: list[str]) -> int:
     argparse.ArgumentParser(prog="python -m backend serve", description=__doc__).parse_args(argv)
     settings = Settings.from_environ()
     start_logging(settings.log_level)
+    keep_files_private()
     return serve(settings)
 
 
 def serve(settings: Settings) -> int:
-    """Run both processes until SIGTERM or SIGINT; a worker that dies is started again.
+    """Run both processes until SIGTERM or SIGINT; one that dies is started again.
 
-    The exit status; StoreError: MODEL_DIR cannot be written, said before anything is started.
+    The exit status; StoreError: MODEL_DIR cannot be worked in, said before anything is started.
     """
-    open_journal(settings).close()
+    prepare(settings)
     # A plain flag: a second signal may interrupt the handler of the first, and take no lock.
     stopping = False
 
@@ -48,15 +46,15 @@ def serve(settings: Settings) -> int:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    children = {"worker": _start(worker_command()), "web": _start(web_command(settings))}
-    status = 0
+    supervisor = Supervisor(settings, _worker(settings), _web(settings))
+    status = None
     try:
-        while not stopping and status == 0:
-            status = _revive(children)
+        while not stopping and status is None:
+            status = supervisor.look()
             time.sleep(LOOK_EVERY_S)
     finally:
-        _end(list(children.values()))
-    return status
+        supervisor.end()
+    return status or 0
 
 
 def web_command(settings: Settings) -> list[str]:
@@ -64,7 +62,8 @@ def web_command(settings: Settings) -> list[str]:
     return [
         *(sys.executable, "-m", "gunicorn", "backend.web.wsgi:app()"),
         *("--bind", f"{settings.host}:{settings.port}"),
-        *("--worker-class", "gthread", "--workers", "1", "--threads", str(WEB_THREADS)),
+        *("--worker-class", "backend.web.buffered_worker.BufferedWorker"),
+        *("--workers", "1", "--threads", str(WEB_THREADS)),
         *("--timeout", "120", "--graceful-timeout", "10", "--log-level", "warning"),
     ]
 
@@ -74,30 +73,16 @@ def worker_command() -> list[str]:
     return [sys.executable, "-m", "backend", "worker", "--nice", str(NICENESS)]
 
 
-def _revive(children: dict[str, subprocess.Popen]) -> int:
-    for name, child in children.items():
-        status = child.poll()
-        if status is None:
-            continue
-        if status == EXIT_CONFIG or name == "web":
-            return status or 1
-        logger.error("the worker ended with status %d; starting it again", status)
-        time.sleep(RESTART_S)
-        children[name] = _start(worker_command())
-    return 0
+def _worker(settings: Settings) -> Supervised:
+    last_settled = settled_at(settings)
+
+    def is_settled(_ran_s: float) -> bool:
+        nonlocal last_settled
+        before, last_settled = last_settled, settled_at(settings)
+        return last_settled != before
+
+    return Supervised("worker", worker_command(), is_settled)
 
 
-def _start(command: list[str]) -> subprocess.Popen:
-    # Of its own session: a Ctrl-C in the terminal reaches only this process. It ends its children
-    # by letting go of the leash, however it ends itself.
-    return subprocess.Popen(
-        [sys.executable, str(LEASH), *command], stdin=subprocess.PIPE, start_new_session=True
-    )
-
-
-def _end(children: list[subprocess.Popen]) -> None:
-    for child in children:
-        assert child.stdin is not None
-        child.stdin.close()
-    for child in children:
-        child.wait()
+def _web(settings: Settings) -> Supervised:
+    return Supervised("web process", web_command(settings), lambda ran_s: ran_s >= SETTLED_S)

@@ -5,6 +5,7 @@ Nothing here imports torch until the network is asked for.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.settings import Settings
@@ -15,9 +16,14 @@ if TYPE_CHECKING:
     from backend.vision import VisionConfig, VisionSession
 
 
+def folder_of(settings: Settings) -> Path:
+    """The folder of the configured Label Studio, below MODEL_DIR."""
+    return host_folder(settings.model_dir, settings.label_studio_url)
+
+
 def open_journal(settings: Settings) -> Journal:
     """The embedded journal of the configured Label Studio."""
-    return Journal.in_folder(host_folder(settings.model_dir, settings.label_studio_url))
+    return Journal.in_folder(folder_of(settings))
 
 
 def open_session(settings: Settings) -> VisionSession:

@@ -1,28 +1,62 @@
-"""One worker for one MODEL_DIR."""
+"""One worker for one MODEL_DIR, and whether it settled in."""
 
 from __future__ import annotations
 
 import fcntl
-from typing import IO
+import os
+import time
 
 from backend.errors import StoreError
+from backend.process.startup import folder_of
 from backend.settings import Settings
-from model_store.project_folder import host_folder
+from model_store.files import make_private_folder
+
+LOCK_NAME = "worker.lock"
+LOOK_EVERY_S = 0.2
 
 
-def lock_worker(settings: Settings) -> IO[str]:
-    """The lock of the one worker that a folder may have; it is held while the file is open.
+class WorkerLock:
+    """The lock of the one worker that a folder may have, until it is closed."""
 
-    StoreError: another worker holds it.
-    """
-    folder = host_folder(settings.model_dir, settings.label_studio_url)
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / "worker.lock").open("w")
+    def __init__(self, settings: Settings, wait_s: float = 0.0) -> None:
+        """Take the lock, within `wait_s` seconds: an earlier worker may be about to end.
+
+        StoreError: another worker holds it, or MODEL_DIR cannot be written.
+        """
+        folder = folder_of(settings)
+        make_private_folder(folder)
+        try:
+            self._file = (folder / LOCK_NAME).open("a")
+        except OSError as error:
+            raise StoreError(f"MODEL_DIR: {folder} cannot be written: {error}") from error
+        deadline = time.monotonic() + wait_s
+        while not self._is_taken():
+            if time.monotonic() >= deadline:
+                self._file.close()
+                raise StoreError(
+                    f"another worker works in {folder}; needed is one worker for one MODEL_DIR"
+                )
+            time.sleep(LOOK_EVERY_S)
+
+    def note_settled(self) -> None:
+        """Note that the worker went through all projects once: whatever comes, it could begin."""
+        os.utime(self._file.fileno())
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self._file.close()
+
+    def _is_taken(self) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def settled_at(settings: Settings) -> int:
+    """When a worker of the folder last settled in: nanoseconds, to be compared with others; 0."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise StoreError(
-            f"another worker works in {folder}; needed is one worker for one MODEL_DIR"
-        ) from error
-    return file
+        return (folder_of(settings) / LOCK_NAME).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

@@ -51,6 +51,7 @@ class AlfaMixModel(LabelStudioMLBase):
         self, project_id: str | None = None, label_config: str | None = None, **_ignored: Any
     ) -> None:
         self.project = project_id or ""
+        self._kept: dict[str, str] = {}
         initialize_base(self, project_id, label_config)
 
     @property
@@ -61,6 +62,20 @@ class AlfaMixModel(LabelStudioMLBase):
     def setup(self) -> None:
         """2.x's hook: the version that `/setup` answers."""
         self.set("model_version", self.model_version)
+
+    # 2.x keeps these in a database of its own; here nothing of a model outlives its request.
+
+    def get(self, key: str) -> str | None:
+        """What was `set`, None for nothing."""
+        return self._kept.get(key)
+
+    def set(self, key: str, value: str) -> None:
+        """Keep a value."""
+        self._kept[key] = value
+
+    def has(self, key: str) -> bool:
+        """Whether something was `set`."""
+        return key in self._kept
 
     def predict(
         self, tasks: list[dict], context: Mapping | None = None, **_ignored: Any
@@ -90,10 +105,18 @@ def project_of(data: Mapping[str, Any]) -> str:
     if isinstance(project, Mapping) and isinstance(project.get("id"), int):
         created_at = project.get("created_at")
         if isinstance(created_at, str):
-            moment = datetime.fromisoformat(created_at.replace("Z", "+00:00"))
-            return project_key(project["id"], moment)
+            return project_key(project["id"], _moment(created_at))
         return str(project["id"])
     raise AlfaMixError(
         f"found no project in the payload (its fields: {sorted(data)}); needed is Label Studio's "
         'webhook payload with "project": {"id": ..., "created_at": ...}'
     )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise AlfaMixError(
+            f"found created_at {text[:40]!r} in the payload; needed is an ISO 8601 moment"
+        ) from error

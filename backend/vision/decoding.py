@@ -1,7 +1,10 @@
 """Image bytes to an RGB picture as an annotator's browser shows it.
 
-The size is checked in the header, before a pixel is decoded: a PNG of a few kilobytes can claim
-gigabytes. Only raster formats are tried; Pillow would start Ghostscript on an EPS file otherwise.
+Size and memory are checked in the header, before a pixel is decoded: a PNG of a few kilobytes can
+claim gigabytes. All threads of the process share MEMORY. Only raster formats are tried; Pillow
+would start Ghostscript on an EPS file otherwise.
+
+Errors never quote a file: what a server sent instead of an image may be somebody's secret.
 """
 
 from __future__ import annotations
@@ -9,18 +12,42 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import numpy as np
-from PIL import Image, ImageFile, ImageOps, JpegImagePlugin
+from PIL import IcoImagePlugin, Image, ImageOps, JpegImagePlugin
 
 from backend.errors import ImageError
+from backend.vision import png_rows
+from backend.vision.byte_budget import ByteBudget
+from backend.vision.decoding_memory import codec_bytes, decoding_bytes, give_back_freed
+from backend.vision.to_rgb import as_rgb
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
-# Pillow holds 4 bytes a pixel, and a conversion two copies: 0.8 GB for the largest image.
+MIB = 2**20
+# Of all pictures that are decoded at the same time, and so of the largest one.
+MEMORY = ByteBudget(1024 * MIB)
+# Giving back takes some milliseconds, decoding so much more than a hundred.
+MUCH_BYTES = 64 * MIB
 MAX_PIXELS = 100_000_000
-# Read at a reduced size; a progressive JPEG still needs its coefficients, about 3 bytes a pixel.
+# A row costs Pillow 12 bytes however short it is, and a loop over the rows its time.
+MAX_SIDE_PX = 100_000
+# The format allows 256; Pillow decodes an icon's picture before it tells its true size.
+MAX_ICON_SIDE_PX = 1024
+# Read at a reduced size.
 MAX_REDUCED_JPEG_PIXELS = 400_000_000
-SHOWN_BYTES = 24
+# The last two bytes of a JPEG 2000 codestream; its pixel data never holds them.
+JPEG2000_END = b"\xff\xd9"
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+# How other files begin that servers send instead of an image.
+OTHER_KINDS = {
+    b"<svg": "SVG",
+    b"<": "HTML or XML",
+    b"{": "JSON",
+    b"[": "JSON",
+    b"%PDF": "PDF",
+    b"%!PS": "PostScript",
+}
 # What Pillow's readers raise on damaged files (found by feeding them such files).
 DAMAGE = (
     OSError,
@@ -39,16 +66,18 @@ DAMAGE = (
 )
 
 
-def decode_image(data: bytes, at_least_px: int | None = None) -> Image.Image:
+@contextmanager
+def decoded_image(data: bytes, at_least_px: int | None = None) -> Iterator[Image.Image]:
     """The picture as mode RGB: upright, first frame, transparency on white, 8 bits a channel.
+
+    Its memory counts until the context ends, and a large one is closed then: leave it as soon as
+    the picture was reduced. A thread must not open a second one meanwhile.
 
     - EXIF orientation is applied; an EXIF block that cannot be read counts as upright, as in
       browsers.
     - Transparent pixels (alpha channel, palette or color key) are composited on white, the
       background of Label Studio's image view.
-    - 16-bit grey is scaled by 1/257, so that 65535 is white. 32-bit and float grey has no nominal
-      white: its lowest value becomes black and its highest white (except 16-bit PGM, which Pillow
-      holds in 32 bits).
+    - Grey of more than 8 bits: see `as_rgb`.
     - Color profiles are not applied.
 
     Args:
@@ -62,12 +91,34 @@ def decode_image(data: bytes, at_least_px: int | None = None) -> Image.Image:
     format_name = _format_of(data)
     try:
         image = _header_read(data, format_name)
-        _limit_size(image, at_least_px)
-        image.load()
-        _turn_upright(image)
-        return _as_rgb(image)
+        needed = _checked_bytes(image, at_least_px)
     except DAMAGE as error:
-        raise ImageError(f"damaged or incomplete {format_name} image: {error}") from error
+        raise _damaged(data, format_name) from error
+    with MEMORY.taken(needed):
+        try:
+            image = _rgb_of(image, data, format_name)
+            yield image
+        finally:
+            if needed >= MUCH_BYTES:
+                image.close()
+                give_back_freed()
+
+
+def _rgb_of(image: Image.Image, data: bytes, format_name: str) -> Image.Image:
+    """The pixels behind a header that was read, as an upright RGB picture."""
+    try:
+        image.load()
+        _check_complete(image, data)
+        _turn_upright(image)
+        return as_rgb(image)
+    except DAMAGE as error:
+        # An error that is kept keeps alive what was decoded.
+        image.close()
+        raise _damaged(data, format_name) from error
+
+
+def _damaged(data: bytes, format_name: str) -> ImageError:
+    return ImageError(f"damaged or incomplete {format_name} image of {len(data):,} bytes")
 
 
 def _format_of(data: bytes) -> str:
@@ -84,34 +135,79 @@ def _format_of(data: bytes) -> str:
 
 
 def _not_an_image(data: bytes) -> str:
-    if not data:
-        return "not an image: an empty file (0 bytes)"
-    start = data[:SHOWN_BYTES].decode("utf-8", "backslashreplace")
-    return f"not an image: starts with {start!r}; can be read: {', '.join(FORMATS)}"
+    start = data[:64].lstrip()
+    kinds = (kind for begin, kind in OTHER_KINDS.items() if start.startswith(begin))
+    kind = next(kinds, "an unknown kind") if data else "an empty file"
+    return f"not an image: {len(data):,} bytes, {kind}; can be read: {', '.join(FORMATS)}"
 
 
-def _header_read(data: bytes, format_name: str) -> ImageFile.ImageFile:
+def _header_read(data: bytes, format_name: str) -> Image.Image:
     # Not Image.open: it warns and fails at limits of its own, without naming width and height.
+    if format_name == "ICO":
+        return _largest_of_icon(data)
     factory = Image.OPEN[format_name][0]
     return factory(io.BytesIO(data), "")
 
 
-def _limit_size(image: ImageFile.ImageFile, at_least_px: int | None) -> None:
-    if at_least_px is None or not isinstance(image, JpegImagePlugin.JpegImageFile):
-        _check_size(image, MAX_PIXELS)
-        return
-    _check_size(image, MAX_REDUCED_JPEG_PIXELS)
-    image.draft(None, (at_least_px, at_least_px))
-    _check_size(image, MAX_PIXELS)
-
-
-def _check_size(image: ImageFile.ImageFile, max_pixels: int) -> None:
-    if image.width * image.height > max_pixels:
+def _largest_of_icon(data: bytes) -> Image.Image:
+    """The largest picture of an icon: a PNG, or a bitmap whose height counts a mask as well."""
+    icon = IcoImagePlugin.IcoFile(io.BytesIO(data))
+    at = icon.entry[0].offset
+    if data.startswith(PNG_MAGIC, at):
+        width, height = struct.unpack_from(">II", data, at + 16)
+    else:
+        width, height_with_mask = struct.unpack_from("<ii", data, at + 4)
+        height = abs(height_with_mask) // 2
+    if max(width, height) > MAX_ICON_SIDE_PX:
         raise ImageError(
-            f"{image.width} x {image.height} pixels, the limit is {max_pixels // 10**6} megapixels"
+            f"an icon of {width} x {height} pixels, the limit is {MAX_ICON_SIDE_PX} a side"
         )
+    return icon.frame(0)
+
+
+def _checked_bytes(image: Image.Image, at_least_px: int | None) -> int:
+    """Bytes that it takes to decode the picture, a JPEG reduced; all limits are checked."""
+    codec = codec_bytes(image)
+    if at_least_px is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
+        _check_size(image, MAX_REDUCED_JPEG_PIXELS)
+        image.draft(None, (at_least_px, at_least_px))
+    _check_size(image, MAX_PIXELS)
+    needed = decoding_bytes(image, codec)
+    if needed > MEMORY.total:
+        raise ImageError(
+            f"{image.width} x {image.height} pixels that take {needed // MIB} MiB to decode, "
+            f"the limit is {MEMORY.total // MIB} MiB"
+        )
+    return needed
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    found = f"{image.width} x {image.height} pixels"
     if image.width < 1 or image.height < 1:
-        raise ImageError(f"{image.width} x {image.height} pixels, at least 1 x 1 is needed")
+        raise ImageError(f"{found}, at least 1 x 1 is needed")
+    if image.width * image.height > max_pixels:
+        raise ImageError(f"{found}, the limit is {max_pixels // 10**6} megapixels")
+    if max(image.size) > MAX_SIDE_PX:
+        raise ImageError(f"{found}, the limit is {MAX_SIDE_PX:,} a side")
+
+
+def _check_complete(image: Image.Image, data: bytes) -> None:
+    """Raise an EOFError where Pillow filled up a file that ends too early and said nothing."""
+    if image.format == "JPEG2000":
+        is_complete = JPEG2000_END in data
+    elif image.format == "PNG" and data.startswith(PNG_MAGIC):
+        is_complete = _shows_its_end(image, data) or png_rows.has_all_rows(data)
+    else:
+        return
+    if not is_complete:
+        raise EOFError("fewer pixels than the header claims")
+
+
+def _shows_its_end(image: Image.Image, data: bytes) -> bool:
+    """Whether the last pixel of a PNG tells that it is complete: one that is missing is zero."""
+    pixel = image.getpixel((image.width - 1, image.height - 1))
+    values = pixel if isinstance(pixel, tuple) else (pixel,)
+    return any(values) and not png_rows.is_interlaced(data)
 
 
 def _turn_upright(image: Image.Image) -> None:
@@ -121,33 +217,3 @@ def _turn_upright(image: Image.Image) -> None:
         raise
     except DAMAGE:  # of the EXIF block only: the pixels have been read
         return
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        return _grey(_from_16_bit(np.asarray(image)))
-    if image.mode in ("I", "F"):
-        return _grey(_stretched(np.asarray(image)))
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _grey(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(values.astype(np.uint8)).convert("RGB")
-
-
-def _from_16_bit(values: np.ndarray) -> np.ndarray:
-    """(H, W) of 0..65535 to 0..255, rounded to the nearest."""
-    return (values.astype(np.uint32) + 128) // 257
-
-
-def _stretched(values: np.ndarray) -> np.ndarray:
-    """(H, W) to 0..255 from the lowest to the highest finite value; NaN and -inf become black."""
-    finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    span = float(high) - float(low) or 1.0
-    scaled = (values.astype(np.float64) - low) * (255 / span)
-    return np.rint(np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0))

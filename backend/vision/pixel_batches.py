@@ -5,25 +5,32 @@ Pillow lets go of the interpreter lock meanwhile. Small files are decoded by one
 them Pillow's calls are so short that several threads would spend more time on handing the lock over
 than on decoding, and would keep the network from it as well.
 
-Memory holds a few batches, whatever the number of images.
+Memory holds a few batches, whatever the number of images; what is being decoded shares the budget
+of `decoding`.
 
 Legend: B readable images of a batch, px side of the network's images.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import torch
 from PIL import Image
 
-from backend.errors import ImageError
-from backend.vision.decoding import decode_image
+from backend.errors import AlfaMixError, ImageError
+from backend.vision.decoding import decoded_image
 from backend.vision.preprocessing import Preprocessing
 
+logger = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 Loader = Callable[[str], bytes]
 """Encoded bytes of an image by its key; raises ImageError when they cannot be had."""
 
@@ -66,8 +73,9 @@ def pixel_batches(
 ) -> Iterator[PixelBatch]:
     """All images in order, `batch_size` keys at a time; None stands for `batch_size_for`.
 
-    An ImageError of `load` or of the decoder puts the key among the batch's unreadable ones; any
-    other error is a fault of the program and ends the iteration.
+    Whatever goes wrong with one image puts its key among the batch's unreadable ones, also what
+    nobody foresaw. Other errors of ours end the iteration: they are not the image's, as where Label
+    Studio does not answer.
     """
     size = batch_size or batch_size_for(preprocessing.image_px)
     reader = _Reader(load, preprocessing)
@@ -109,7 +117,7 @@ class _Reader:
 
     def read(self, image_keys: Sequence[str]) -> list[_Read]:
         """What each of the images gives; several threads do this at once."""
-        return [self._read_one(image_key) for image_key in image_keys]
+        return [_of_one(partial(self._loaded, image_key)) for image_key in image_keys]
 
     def assemble(
         self, image_keys: Sequence[str], reads: Sequence[Future[list[_Read]]]
@@ -118,7 +126,7 @@ class _Reader:
         readable, squares, unreadable = [], [], {}
         found = (one for read in reads for one in read.result())
         for image_key, one in zip(image_keys, found, strict=True):
-            square = self._decoded(one) if isinstance(one, bytes) else one
+            square = _of_one(partial(self._square, one)) if isinstance(one, bytes) else one
             if isinstance(square, ImageError):
                 unreadable[image_key] = str(square)
             else:
@@ -126,16 +134,27 @@ class _Reader:
                 squares.append(square)
         return PixelBatch(readable, self.preprocessing.stacked(squares), unreadable)
 
-    def _read_one(self, image_key: str) -> _Read:
-        try:
-            data = self.load(image_key)
-        except ImageError as error:
-            return error
-        return data if len(data) <= SMALL_FILE_BYTES else self._decoded(data)
+    def _loaded(self, image_key: str) -> bytes | Image.Image:
+        data = self.load(image_key)
+        return data if len(data) <= SMALL_FILE_BYTES else self._square(data)
 
-    def _decoded(self, data: bytes) -> Image.Image | ImageError:
-        try:
-            image = decode_image(data, at_least_px=2 * self.preprocessing.image_px)
-        except ImageError as error:
-            return error
-        return self.preprocessing.square(image)
+    def _square(self, data: bytes) -> Image.Image:
+        with decoded_image(data, at_least_px=2 * self.preprocessing.image_px) as image:
+            return self.preprocessing.square(image)
+
+
+def _of_one(step: Callable[[], Found]) -> Found | ImageError:
+    """What a step gives of one image, or why it gives nothing.
+
+    AlfaMixError: of a kind that is not the image's own.
+    """
+    try:
+        return step()
+    except ImageError as error:
+        return error
+    except AlfaMixError:
+        raise
+    except Exception as error:
+        # Its text may quote anything, so it stays out of what everybody is shown.
+        logger.debug("an image could not be read", exc_info=True)
+        return ImageError(f"unexpected {type(error).__name__}")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from backend.errors import LabelConfigError
+from backend.errors import LabelConfigError, StoreError, WeightsError
 from backend.label_studio.access import Access
 from backend.label_studio.annotations import TaskState, choice_result, read_task
 from backend.label_studio.images import by_key, image_key
 from backend.label_studio.label_config import ImageChoices, parse_label_config
+from backend.process.serve import WEB_THREADS
 from backend.settings import Settings
+from backend.web.live import LiveLoads
 from model_store.journal import Journal, ProjectState, RoundState
 from model_store.project_folder import ProjectFolder, host_folder
 from model_store.scores import Scores, read_scores
@@ -24,6 +27,14 @@ logger = logging.getLogger(__name__)
 
 # A live prediction that carries the current version joins the queue: it goes last.
 LAST_IN_QUEUE = 1.0
+# The person who opened the task waits meanwhile.
+LIVE_S = 5.0
+# Requests that may wait for the network and for images at the same time: the other threads stay
+# free for what is stored.
+LIVE_REQUESTS = WEB_THREADS // 2
+LIVE_LOADS = 32
+# Images of one request that the network is asked for.
+LIVE_IMAGES = 64
 
 
 class Predictor:
@@ -35,7 +46,14 @@ class Predictor:
         self._settings = settings
         self._journal = journal
         self._open_session = open_session
-        self._access = Access(settings.label_studio_url, settings.label_studio_api_key)
+        self._access = Access(
+            settings.label_studio_url,
+            settings.label_studio_api_key,
+            image_timeout_s=LIVE_S,
+            image_hosts=settings.image_hosts,
+        )
+        self._loads = LiveLoads(LIVE_LOADS)
+        self._live_requests = threading.BoundedSemaphore(LIVE_REQUESTS)
         self._session: VisionSession | None = None
         self._scores: dict[str, tuple[int, Scores]] = {}
         # Two locks: who needs stored scores does not wait until the network is loaded.
@@ -55,10 +73,23 @@ class Predictor:
                 f"{list(state.classes)}; the next round trains on the new ones"
             )
         read = [read_task(task, config) for task in tasks]
-        chosen = self._chosen(project, state, state.checkpoint, read)
+        chosen = self._answers(project, list(config.classes), read)
         return [
             _prediction(_result(config, chosen.get(task.uri)), state.model_version) for task in read
         ]
+
+    def _answers(
+        self, project: ProjectState, classes: list[str], tasks: list[TaskState]
+    ) -> dict[str | None, tuple[int, float]]:
+        """What the newest round says whose files can be read; nothing where there is none."""
+        for state in self._journal.trained_rounds(project.key):
+            if state.checkpoint is None or list(state.classes) != classes:
+                continue
+            try:
+                return self._chosen(project, state, state.checkpoint, tasks)
+            except (StoreError, WeightsError) as error:
+                logger.error("project %d: %s", project.project_id, error)
+        return {}
 
     def _chosen(
         self, project: ProjectState, state: RoundState, checkpoint: str, tasks: list[TaskState]
@@ -75,8 +106,20 @@ class Predictor:
             else:
                 chosen[task.uri] = found
         if unseen:
-            chosen.update(self._computed(project, checkpoint, unseen))
+            chosen.update(self._live(project, checkpoint, unseen))
         return chosen
+
+    def _live(
+        self, project: ProjectState, name: str, sources: Mapping[str, tuple[str, int]]
+    ) -> dict[str | None, tuple[int, float]]:
+        """What the network says of some images; of none where too many requests wait already."""
+        if not self._live_requests.acquire(blocking=False):
+            logger.info("project %d: no live prediction: too many wait", project.project_id)
+            return {}
+        try:
+            return self._computed(project, name, dict(islice(sources.items(), LIVE_IMAGES)))
+        finally:
+            self._live_requests.release()
 
     def _computed(
         self, project: ProjectState, name: str, sources: Mapping[str, tuple[str, int]]
@@ -89,7 +132,8 @@ class Predictor:
         session = self._opened()
         checkpoint = load_checkpoint(self._folder(project.key).checkpoints / name)
         network = session.restore(checkpoint.tensors, checkpoint.card)
-        found = session.embed_now(network, list(sources), by_key(fetcher.fetch, sources))
+        load = self._loads.by_deadline(by_key(fetcher.fetch, sources), LIVE_S)
+        found = session.embed_now(network, list(sources), load)
         for key, reason in found.unreadable.items():
             logger.info("task %d: no prediction: %s", sources[key][1], reason)
         if not found.image_keys:

@@ -24,7 +24,10 @@ class WebServices:
 
     def predictions(self, project: str, tasks: list[dict]) -> list[dict]:
         """One prediction per task. AlfaMixError: the project is not connected."""
-        return self._predictor.predict(self._key(project), tasks)
+        key = self._key(project)
+        if self._journal.project(key) is None:
+            raise _unknown(project)
+        return self._predictor.predict(key, tasks)
 
     def fit(self, project: str, event: str) -> dict[str, str]:
         """Note that the project changed. AlfaMixError: it is not connected."""
@@ -39,5 +42,9 @@ class WebServices:
     def _key(self, project: str) -> str:
         key = self._journal.key_of(project)
         if key is None:
-            raise AlfaMixError(f"project {project!r} is not connected to this backend")
+            raise _unknown(project)
         return key
+
+
+def _unknown(project: str) -> AlfaMixError:
+    return AlfaMixError(f"project {project!r} is not connected to this backend")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from backend import __version__
@@ -10,10 +11,25 @@ from model_store import phases
 from model_store.journal import Journal, ProjectState, RoundState
 
 
-def status(journal: Journal) -> dict[str, Any]:
-    """The state of every project as `/status` shows it."""
+def status(
+    journal: Journal, troubles: Sequence[str] = (), warnings: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What `/status` shows: the state of every project, and what its admin should know.
+
+    troubles: what keeps the backend from its work. JournalError: the journal cannot be read.
+    """
     projects = [_project(journal, state) for state in journal.projects()]
-    return {"version": __version__, "projects": projects}
+    return unreadable(troubles, warnings) | {"projects": projects}
+
+
+def unreadable(troubles: Sequence[str], warnings: Sequence[str]) -> dict[str, Any]:
+    """What `/status` shows of a journal that cannot be read."""
+    return {
+        "version": __version__,
+        "troubles": list(dict.fromkeys(troubles)),
+        "warnings": list(warnings),
+        "projects": [],
+    }
 
 
 def _project(journal: Journal, state: ProjectState) -> dict[str, Any]:
@@ -48,7 +64,7 @@ def _background(state: ProjectState, now: float) -> dict[str, Any] | None:
     if not state.background:
         return None
     done, total = state.background_done, state.background_total
-    elapsed_s = now - state.background_started_at
+    elapsed_s = max(0.0, now - state.background_started_at)
     return {
         "phase": state.background,
         "progress": {"done": done, "total": total},
@@ -84,5 +100,6 @@ def remaining_s(state: ProjectState, now: float) -> float | None:
     """Seconds that a working phase still needs at its pace so far, or None where none is known."""
     if state.phase in phases.RESTING or not 0 < state.phase_done <= state.phase_total:
         return None
-    pace_s = (now - state.phase_started_at) / state.phase_done
+    # A clock that was set back makes no negative time.
+    pace_s = max(0.0, now - state.phase_started_at) / state.phase_done
     return round(pace_s * (state.phase_total - state.phase_done), 1)

@@ -19,7 +19,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 from backend.errors import AlfaMixError, ImageError
 from backend.pretraining.idx import read_idx_images, read_idx_labels
-from backend.vision.decoding import decode_image
+from backend.vision.decoding import decoded_image
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
@@ -49,8 +49,9 @@ class Images:
 
     def picture(self, row: int) -> Image.Image:
         """One image, px x px, in `mode`."""
-        picture = decode_image(self.read(row)).convert(self.mode)
-        return picture if picture.size == (self.px, self.px) else picture.resize((self.px,) * 2)
+        with decoded_image(self.read(row)) as image:
+            picture = image.convert(self.mode)
+            return picture if picture.size == (self.px, self.px) else picture.resize((self.px,) * 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,10 +228,10 @@ def _class_folders(folder: Path, left_out: Counter[str]) -> dict[str, list[Path]
 
 def _is_readable(path: Path) -> bool:
     try:
-        decode_image(path.read_bytes())
+        with decoded_image(path.read_bytes()):
+            return True
     except (ImageError, OSError):
         return False
-    return True
 
 
 def _files(of_class: Mapping[str, Sequence[Path]], classes: Sequence[str]) -> Part:

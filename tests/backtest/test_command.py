@@ -24,7 +24,7 @@ Backtest = Callable[..., int]
 @pytest.fixture
 def fetcher(monkeypatch: pytest.MonkeyPatch) -> Fetcher:
     fetcher = Fetcher()
-    monkeypatch.setattr(images, "ImageFetcher", lambda *_: fetcher)
+    monkeypatch.setattr(images, "ImageFetcher", lambda *_, **__: fetcher)
     return fetcher
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from backend.harness.shift import Event
-from benchmarks.people import cases, is_of_the_queue, stale_percent
+from benchmarks.people import stale_percent
+from benchmarks.people_cases import cases
 
 
 def opened(task_id, labels, score=0.1):
@@ -32,19 +33,6 @@ def test_a_second_annotation_of_a_task_is_no_label_that_the_network_lacks():
 
 def test_nothing_is_stale_when_nobody_labeled():
     assert stale_percent([opened(1, 0)], budget=3) == 0
-
-
-@pytest.mark.parametrize(
-    ("version", "score", "expected"),
-    [
-        ("alfa-mix r3 · 40 labels", 0.7, True),
-        ("alfa-mix r3 · 40 labels", 1.0, False),  # a live prediction, not a published one
-        ("somebody else's", 0.1, False),
-        (None, None, False),
-    ],
-)
-def test_a_task_is_of_the_queue_when_it_carries_a_published_prediction(version, score, expected):
-    assert is_of_the_queue(Event("p", "open", 0.0, 0.1, 1, version, score)) is expected
 
 
 def test_cases_have_names_of_their_own():

@@ -110,7 +110,9 @@ def test_round_is_due_with_as_many_labels_as_the_live_loop_wants(
         classes=(),
         budget=budget,
         lookahead=lookahead,
+        label_changes=0,
         training_requested=False,
+        requested_round=-1,
     )
     assert desk.counted[1] == (standing.wanted_labels, 0)
 

@@ -31,6 +31,7 @@ class ImitationLabelStudio:
 
     busy: so many Submits are stored and then answered with 500, as SQLite's "database is locked".
     refused: a Submit of these tasks is answered with 400.
+    silent: so many requests to a path are not answered, and nothing comes of them.
     most_asking: how many users asked for a task at the same time; they would get the same one.
     """
 
@@ -38,10 +39,12 @@ class ImitationLabelStudio:
     version: str | None = "v1"
     busy: int = 0
     refused: Sequence[int] = ()
+    silent: dict[str, int] = field(default_factory=dict)
     url: str = ""
     requests: list[Asked] = field(default_factory=list)
     holder: dict[int, str] = field(default_factory=dict)
     labels: dict[int, list[tuple[str, bool]]] = field(default_factory=dict)
+    postponed: dict[int, str] = field(default_factory=dict)
     asking: int = 0
     most_asking: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -56,6 +59,9 @@ class ImitationLabelStudio:
         if asked.method == "GET":
             stored = enumerate(self.labels.get(task_id, []))
             return 200, [{"id": 100 * task_id + number} for number, _ in stored]
+        if asked.path.endswith("/drafts"):
+            self.postponed[task_id] = asked.user
+            return 201, {"id": 7000 + task_id}
         return self._store(task_id, asked)
 
     def _next(self, user: str) -> tuple[int, Any]:
@@ -77,7 +83,8 @@ class ImitationLabelStudio:
     def _is_free(self, task_id: int, user: str) -> bool:
         stored = self.labels.get(task_id, [])
         is_done = any(who == user or not is_skip for who, is_skip in stored)
-        return not is_done and self.holder.get(task_id, user) == user
+        is_postponed = self.postponed.get(task_id) == user
+        return not is_done and not is_postponed and self.holder.get(task_id, user) == user
 
     def _task(self, task_id: int) -> dict[str, Any]:
         number = list(self.task_ids).index(task_id)
@@ -110,6 +117,10 @@ def imitation_label_studio(**state: Any) -> Iterator[ImitationLabelStudio]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or b"{}")
             user = self.headers["Authorization"].removeprefix("Token ")
+            if imitation.silent.get(self.path):
+                imitation.silent[self.path] -= 1
+                self.close_connection = True
+                return
             status, found = imitation.answer(Asked(user, self.command, self.path, body))
             content = json.dumps(found).encode()
             self.send_response(status)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from backend.errors import LabelStudioUnreachableError
 from backend.harness.annotate import Annotator, choice
 from backend.harness.api import Api
+from backend.harness.child import free_port
 from tests.harness.imitation import ImitationLabelStudio, imitation_label_studio
 
 
@@ -76,3 +78,25 @@ def test_label_next_is_none_when_every_task_is_labeled_or_skipped(annotator: Ann
     annotator.skip(first)
 
     assert [annotator.label_next() for _ in range(2)] == [12, None]
+
+
+def test_postpone_sends_a_draft_of_the_true_class(
+    label_studio_like: ImitationLabelStudio, annotator: Annotator
+) -> None:
+    task = annotator.open_next()
+    assert task is not None
+
+    assert annotator.postpone(task) == 7011
+
+    sent = label_studio_like.requests[-1]
+    assert (sent.method, sent.path) == ("POST", "/api/tasks/11/drafts")
+    assert (sent.body["result"], sent.body["was_postponed"]) == (choice("cat"), True)
+    assert label_studio_like.labels == {}
+
+
+def test_requests_raise_what_says_so_when_label_studio_is_not_there() -> None:
+    api = Api(f"http://127.0.0.1:{free_port()}", "ann")
+
+    with pytest.raises(LabelStudioUnreachableError, match="GET /api: no answer \\(ConnectError"):
+        api.call("GET", "/api")
+    api.close()

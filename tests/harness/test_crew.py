@@ -9,7 +9,6 @@ import pytest
 
 from backend.errors import LabelStudioError
 from backend.harness.person import Habits
-from backend.harness.shift import Event, Served
 from tests.harness.conftest import MakeCrew, wait_until
 
 
@@ -129,26 +128,3 @@ def test_people_draw_pauses_of_their_own_and_the_same_when_the_seed_is(make_crew
     drawn = pauses(first)
     assert drawn == pauses(second)
     assert drawn[0] != drawn[1]
-
-
-def test_served_tells_where_tasks_came_from():
-    def opened(task_id, score):
-        version = None if score is None else "alfa-mix r1 · 9 labels"
-        return Event("person 1", "open", 0.0, 0.1, task_id, version, score)
-
-    log = [
-        opened(1, 0.0),
-        opened(2, 0.49),
-        opened(3, 0.5),
-        opened(4, 0.99),
-        opened(5, 1.0),  # a live prediction: the queue had no other task
-        opened(6, None),
-        opened(7, None),
-        opened(None, None),
-        Event("person 1", "submit", 0.0, 0.1, 1, None, None),
-    ]
-    served = Served.of(log, was_queued=lambda task_id: task_id == 7)
-    assert served == Served(batch=2, supply=2, earlier=1, outside=2, turned_away=1)
-    assert str(served) == (
-        "served 2 of the batch, 2 of the supply, 1 held before, 2 outside; 1 turned away"
-    )

@@ -7,6 +7,7 @@ import statistics
 
 import pytest
 
+from backend.harness import api
 from backend.harness.person import Habits
 from backend.harness.shift import Event
 from tests.harness.conftest import MakeCrew, wait_until
@@ -156,6 +157,40 @@ def test_everything_is_skipped_when_the_share_is_one(make_crew: MakeCrew) -> Non
     person.leave()
 
     assert imitation.labels == {5: [("a", True)], 6: [("a", True)]}
+
+
+def test_everything_is_put_off_when_the_share_is_one(make_crew: MakeCrew) -> None:
+    habits = Habits(0.0, press_again_s=0.01, postpone_share=1.0)
+    crew, imitation = make_crew(habits=habits, task_ids=[5, 6])
+    (person,) = crew.people
+
+    person.come()
+    wait_until(lambda: any(event.is_turned_away for event in crew.events))
+    person.leave()
+
+    assert imitation.postponed == {5: "a", 6: "a"}
+    assert imitation.labels == {}
+    assert [event.action for event in crew.events][:4] == ["open", "postpone"] * 2
+
+
+def test_work_goes_on_when_label_studio_did_not_answer_for_a_while(
+    make_crew: MakeCrew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "PAUSE_S", 0.0)
+    # A press asks so often; a Submit is sent as often, and each time asks whether it arrived.
+    pressed, submitted = api.ATTEMPTS, api.ATTEMPTS * (1 + api.ATTEMPTS)
+    silent = {"/api/projects/7/next": pressed, "/api/tasks/5/annotations": submitted}
+    crew, imitation = make_crew(task_ids=[5, 6], silent=silent)
+    (person,) = crew.people
+
+    person.come()
+    wait_until(lambda: 6 in imitation.labels)
+    person.leave()
+
+    assert imitation.labels == {5: [("a", False)], 6: [("a", False)]}
+    expected = [("fail", None), ("open", 5), ("fail", 5), ("submit", 5), ("open", 6)]
+    assert requests(crew.events)[:5] == expected
+    assert not any(event.is_turned_away for event in crew.events[:5])
 
 
 def test_pauses_are_the_same_when_the_seed_is() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from backend.label_studio.annotations import agreed_label, choice_result, read_task
 from backend.label_studio.label_config import ImageChoices
 
@@ -50,6 +52,26 @@ def test_read_task_has_no_label_when_the_class_is_no_longer_in_the_config():
     assert read_task(task(annotation("bird")), CONFIG).label is None
 
 
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        "cat",
+        7,
+        ["cat"],
+        [None],
+        [{"from_name": "label"}],
+        [{"from_name": "label", "value": "cat"}],
+        [{"from_name": "label", "value": {"choices": 7}}],
+        [{"from_name": "label", "value": {"choices": "cat"}}],
+        [{"from_name": "label", "value": {"choices": [{"cat": 1}]}}],
+    ],
+)
+def test_read_task_has_no_label_when_an_annotation_holds_something_else(result):
+    found = read_task(task({**annotation("cat"), "result": result}), CONFIG)
+    assert (found.label, found.is_done) == (None, True)
+
+
 def test_read_task_names_the_fields_when_the_image_field_is_missing():
     found = read_task(task(data={"text": "hello"}), CONFIG)
     assert found.uri is None
@@ -78,3 +100,10 @@ def test_agreed_label_ignores_other_controls():
 def test_choice_result_is_read_back_as_the_same_class():
     note = {"result": [choice_result(CONFIG, "dog", 0.9)], "created_at": ""}
     assert agreed_label([note], CONFIG) == 1
+
+
+def test_read_task_quotes_nothing_of_a_list_that_may_hold_a_password():
+    held = ["https://me:secret@cdn.test/a.png"]
+    problem = read_task(task(data={"image": held}), CONFIG).problem
+    assert "holds a list" in problem
+    assert "secret" not in problem

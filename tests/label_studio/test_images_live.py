@@ -26,7 +26,7 @@ KEY_ON_THE_WIRE = "cats/a%20b%2B%C3%BC.png"
 @pytest.fixture
 def fetcher(label_studio: Any) -> Iterator[ImageFetcher]:
     header = {"Authorization": f"Token {label_studio.token}"}
-    fetcher = ImageFetcher(label_studio.url, lambda: header)
+    fetcher = ImageFetcher(label_studio.url, lambda: header, image_hosts=["127.0.0.1"])
     yield fetcher
     fetcher.close()
 
@@ -137,6 +137,15 @@ def test_fetch_blames_the_image_when_no_storage_has_the_bucket(
     [task_id] = label_studio.import_tasks(project_id, [{"image": uri}])
     with pytest.raises(ImageError, match="no cloud storage"):
         fetcher.fetch(uri, task_id)
+
+
+def test_fetch_gets_nothing_when_an_address_holds_the_token(
+    label_studio: Any, fetcher: ImageFetcher
+) -> None:
+    for uri in ("/api/current-user/token", f"{label_studio.url}/api/current-user/whoami"):
+        with pytest.raises(ImageError, match="HTTP 401") as raised:
+            fetcher.fetch(uri, 1)
+        assert label_studio.token not in str(raised.value)
 
 
 def test_fetch_raises_unauthorized_when_the_token_is_wrong(

@@ -198,6 +198,8 @@ def backend(label_studio: Any, tmp_path: Path, tiny_weights: Path) -> Iterator[C
         chosen = {f"ALFAMIX_{name}": value for name, value in settings.items()}
         environ = clean_environment(os.environ) | SETTINGS | chosen
         environ.setdefault("ALFAMIX_BACKBONE_WEIGHTS", str(tiny_weights))
+        # Where these tests run with another SDK, so does the backend.
+        environ["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
         server = label_studio.server
         env = backend_environment(environ, folder / "data", server, free_port())
         made.append(Backend(label_studio.api, env, folder / "backend.log"))

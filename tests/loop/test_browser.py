@@ -170,4 +170,3 @@ def test_admin_is_told_why_when_the_label_config_is_unsupported(label_studio, in
     connect_model(admin_page, project_id, inline.url)
     told = admin_page.locator(".lsf-error-message").first
     expect(told).to_contain_text("found 2 Choices; needed is one Image")
-    assert "<Choices>" in inline.status(project_id)["last_error"]

@@ -23,9 +23,11 @@ STANDING = Standing(
     classes=CLASSES,
     budget=10,
     lookahead=0.9,
+    label_changes=70,
     training_requested=False,
+    requested_round=-1,
 )
-PUBLISHED = round_state(3, n_labeled=40, n_pool=60, n_embedded=100)
+PUBLISHED = round_state(3, n_labeled=40, n_pool=60, n_embedded=100, label_changes=70)
 
 
 def reason(published=PUBLISHED, **changes):
@@ -65,12 +67,12 @@ def test_first_round_waits_for_two_batches_when_the_budget_is_large():
 )
 def test_round_is_due_by_labels_wherever_they_were_given(new, lookahead, expected):
     changes = {"labeled": 40 + new, "pool": 60 - new, "lookahead": lookahead}
-    assert reason(**changes) == expected
+    assert reason(**changes, label_changes=70 + new) == expected
 
 
-@pytest.mark.parametrize(("deleted", "expected"), [(8, None), (9, due.LABELS)])
-def test_round_is_due_when_as_many_labels_were_deleted(deleted, expected):
-    assert reason(labeled=40 - deleted, pool=60 + deleted) == expected
+@pytest.mark.parametrize(("corrected", "expected"), [(8, None), (9, due.LABELS)])
+def test_round_is_due_when_as_many_labels_were_corrected_or_deleted(corrected, expected):
+    assert reason(label_changes=70 + corrected) == expected
 
 
 def test_round_is_due_when_the_ranking_was_lost():
@@ -133,13 +135,20 @@ def test_last_round_is_due_once_when_nothing_is_left_to_label(unreadable):
     assert reason(done, **last) is None
 
 
+def test_last_round_is_due_again_when_skipped_tasks_were_labeled_after_it():
+    done = replace(PUBLISHED, n_labeled=43, n_pool=0, statistics={"reason": due.POOL_DONE})
+    last = {"labeled": 45, "pool": 0}
+    assert reason(done, **last, label_changes=72) == due.POOL_DONE
+    assert reason(replace(done, label_changes=72), **last, label_changes=72) is None
+
+
 def test_last_round_waits_when_images_are_still_to_be_embedded():
     assert reason(labeled=45, pool=0, is_whole=False) is None
 
 
-def tuning(newest, published=PUBLISHED, *, has_two_classes=True, **changes):
+def tuning(newest, *, has_two_classes=True, **changes):
     standing = replace(STANDING, **changes)
-    return due.tuning_due(standing, newest, published, has_two_classes=has_two_classes)
+    return due.tuning_due(standing, newest, has_two_classes=has_two_classes)
 
 
 @pytest.mark.parametrize(("labeled", "expected"), [(8, False), (9, True)])
@@ -148,24 +157,23 @@ def test_first_tuning_is_due_when_as_many_are_labeled_as_for_a_round(labeled, ex
 
 
 def test_first_tuning_is_due_when_somebody_asks_and_there_are_two_classes():
-    asked = replace(PUBLISHED, statistics={"reason": due.START_TRAINING})
-    assert tuning(None, asked, labeled=3)
-    assert not tuning(None, asked, labeled=3, has_two_classes=False)
+    assert tuning(None, requested_round=3, labeled=3)
+    assert not tuning(None, requested_round=3, labeled=3, has_two_classes=False)
+    assert not tuning(None, labeled=3)
 
 
-@pytest.mark.parametrize(("n_labeled", "expected"), [(40, False), (32, False), (31, True)])
-def test_tuning_is_due_by_labels(n_labeled, expected):
-    assert tuning(tuning_state(n_labeled=n_labeled)) is expected
+@pytest.mark.parametrize(("known", "expected"), [(70, False), (62, False), (61, True)])
+def test_tuning_is_due_by_labels(known, expected):
+    assert tuning(tuning_state(label_changes=known)) is expected
 
 
 def test_tuning_is_due_when_the_classes_changed():
-    assert tuning(tuning_state(n_labeled=40), classes=["cat", "bird"])
+    assert tuning(tuning_state(label_changes=70), classes=["cat", "bird"])
 
 
 def test_tuning_is_due_once_when_training_was_requested():
-    asked = replace(PUBLISHED, statistics={"reason": due.START_TRAINING})
-    before = tuning_state(n_labeled=39, statistics={"round": 2})
-    assert tuning(before, asked)
-    assert not tuning(before, PUBLISHED)
-    assert not tuning(replace(before, statistics={"round": 3}), asked)
-    assert not tuning(replace(before, n_labeled=40), asked)
+    before = tuning_state(label_changes=69, statistics={"round": 2})
+    assert tuning(before, requested_round=3)
+    assert not tuning(before)
+    assert not tuning(replace(before, statistics={"round": 3}), requested_round=3)
+    assert not tuning(replace(before, label_changes=70), requested_round=3)

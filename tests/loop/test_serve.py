@@ -4,39 +4,76 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.loop.conftest import predictions_of, project_of, wait_for
+from backend.harness.annotate import choice
+from backend.harness.backend_process import published_number
+from backend.process.startup import folder_of
+from backend.process.worker_lock import settled_at
+from backend.settings import Settings
+from tests.loop.conftest import (
+    LABEL_CONFIG,
+    colored_tasks,
+    predictions_of,
+    project_of,
+    wait_for,
+)
+from tests.model_store.damage import flip_pages, small_disk, write_lock
+from tests.process.processes import with_variable
 
 pytestmark = pytest.mark.label_studio
+SERVE, WORKER = "-m backend serve", "-m backend worker"
 
 
-def processes(port_or_word: str) -> dict[int, str]:
-    """Process id and command line of those that name `port_or_word`."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        try:
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            environ = (entry / "environ").read_bytes().decode(errors="replace")
-        except (OSError, ValueError):
-            continue
-        if entry.name.isdigit() and port_or_word in environ and "python" in command:
-            found[int(entry.name)] = command
-    return found
+def processes_of(server) -> dict[int, str]:
+    """Process id and command line of a backend's processes and their leashes."""
+    return with_variable(f"PORT={server.port}")
+
+
+def process_of(server, words: str, *, leash: bool = False) -> int | None:
+    """The first process of a server whose command line holds these words, or its leash."""
+    found = sorted(processes_of(server).items())
+    return next((pid for pid, line in found if words in line and ("leash" in line) is leash), None)
 
 
 def worker_of(server) -> int:
     """The process id of a server's worker."""
-    mine = processes(f"PORT={server.port}\0")
-    return next(
-        pid
-        for pid, command in mine.items()
-        if "-m backend worker" in command and "leash" not in command
-    )
+    return wait_for("the worker to start", lambda: process_of(server, WORKER))
+
+
+def health(server) -> tuple[int, str]:
+    """Status and text of `/health`; 0 while nobody answers."""
+    try:
+        reply = server.client.get("/health", timeout=5)
+    except httpx.TransportError:
+        return 0, ""
+    return reply.status_code, reply.text
+
+
+def journal_of(server) -> Path:
+    """The journal's file."""
+    settings = Settings.from_environ(server.env)
+    return folder_of(settings) / "journal.sqlite"
+
+
+def assert_published_once(label_studio, project_id) -> None:
+    pairs = [(p["task"], p["model_version"]) for p in predictions_of(label_studio, project_id)]
+    assert len(pairs) == len(set(pairs))
+
+
+def label_through(server, project_id, person, number: int) -> None:
+    """Label until the queue follows round `number`."""
+    status = server.status(project_id)
+    while published_number(status) < number:
+        assert person.label_next() is not None
+        status = server.status(project_id) or status
 
 
 def test_rounds_go_on_and_are_published_once_when_the_worker_is_killed(
@@ -53,24 +90,212 @@ def test_rounds_go_on_and_are_published_once_when_the_worker_is_killed(
     os.kill(worker_of(server), signal.SIGKILL)
     second = server.wait_for_round(project_id, 1)
     assert [person.label_next() for _ in second["batch"]] == second["batch"]
-    pairs = [(p["task"], p["model_version"]) for p in predictions_of(label_studio, project_id)]
-    assert len(pairs) == len(set(pairs))
+    assert_published_once(label_studio, project_id)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_all_processes_end_when_serve_does(backend, number):
     server = backend()
-    mine = f"PORT={server.port}\0"
-    wait_for(
-        "the worker to start", lambda: any("backend worker" in c for c in processes(mine).values())
-    )
-    serve = next(
-        p
-        for p, c in processes(mine).items()
-        if c.endswith("-m backend serve ") and "leash" not in c
-    )
-    os.kill(serve, number)
-    wait_for("all to end", lambda: processes(mine) == {})
+    worker_of(server)
+    os.kill(process_of(server, SERVE), number)
+    wait_for("all to end", lambda: processes_of(server) == {})
+
+
+def starting(server) -> None:
+    """serve runs, perhaps without its handlers."""
+    wait_for("serve to run", lambda: process_of(server, SERVE))
+
+
+def worker_starting(server) -> None:
+    """The worker runs, and loads what it needs."""
+    worker_of(server)
+
+
+def idle(server) -> None:
+    """The worker went through all projects."""
+    settings = Settings.from_environ(server.env)
+    worker_of(server)
+    before = settled_at(settings)
+    wait_for("the worker to settle", lambda: settled_at(settings) != before)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("reached", [starting, worker_starting, idle])
+def test_all_processes_end_when_the_whole_group_is_signalled(backend, reached, times):
+    server = backend(start=False)
+    server.start(healthy=False)
+    reached(server)
+    group = os.getpgid(process_of(server, SERVE))
+    for _ in range(times):
+        os.killpg(group, signal.SIGTERM)
+    wait_for("all to end", lambda: processes_of(server) == {})
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("phase", ["embed", "train"])
+def test_all_processes_end_when_they_are_signalled_at_work(
+    label_studio, backend, colored_project, phase, times
+):
+    server = backend(EPOCHS="10000", BLOCK_LR="1e-9", HEAD_LR="1e-8")
+    project_id = label_studio.create_project(LABEL_CONFIG)
+    tasks = [
+        {"data": data, "annotations": [{"result": choice(data["truth"])}]}
+        for data in colored_tasks(60)
+    ]
+    label_studio.api.call("POST", f"/api/projects/{project_id}/import", json=tasks)
+    label_studio.import_tasks(project_id, colored_tasks(1200, seed=1))
+    server.connect(project_id)
+
+    def at_work():
+        behind = server.status(project_id).get("background")
+        return behind and behind["phase"] == phase
+
+    wait_for(phase, at_work)
+    group = os.getpgid(process_of(server, SERVE))
+    for _ in range(times):
+        os.killpg(group, signal.SIGTERM)
+    wait_for("all to end", lambda: processes_of(server) == {})
+
+
+@pytest.mark.parametrize("leash", [False, True], ids=["itself", "its leash"])
+@pytest.mark.parametrize("words", ["gunicorn", "-m backend worker"])
+def test_process_is_started_again_when_it_is_killed(
+    label_studio, backend, colored_project, words, leash
+):
+    server = backend()
+    first = wait_for("it to start", lambda: process_of(server, words))
+    os.kill(process_of(server, words, leash=leash), signal.SIGKILL)
+    wait_for("another one", lambda: process_of(server, words) not in (None, first))
+    wait_for("the first one to be gone", lambda: first not in processes_of(server))
+    wait_for("health", lambda: health(server)[0] == 200)
+    project_id, _ = colored_project(12)
+    server.connect(project_id)
+    server.wait_for_round(project_id, 0)
+    assert sum(words in line for line in processes_of(server).values() if "leash" in line) == 1
+
+
+def flip_journal(file: Path) -> None:
+    flip_pages(file)
+
+
+def cut_journal(file: Path) -> None:
+    with file.open("r+b") as found:
+        found.truncate(10_000)
+
+
+def lose_journal(file: Path) -> None:
+    file.unlink()
+
+
+def drop_column(file: Path) -> None:
+    with closing(sqlite3.connect(file, timeout=60)) as connection:
+        connection.execute("ALTER TABLE project DROP COLUMN tab_id")
+
+
+def drop_table(file: Path) -> None:
+    with closing(sqlite3.connect(file, timeout=60)) as connection:
+        connection.execute("DROP TABLE batch")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "damage", [flip_journal, cut_journal, lose_journal, drop_column, drop_table]
+)
+def test_queue_goes_on_when_the_journal_is_damaged_under_it(
+    label_studio, backend, colored_project, annotator, damage
+):
+    project_id, _ = colored_project(60)
+    server = backend()
+    server.connect(project_id)
+    server.wait_for_round(project_id, 0)
+    person = annotator(project_id)
+    label_through(server, project_id, person, 1)
+    copy = journal_of(server).with_name("journal-copy.sqlite")
+    wait_for("a copy of the round", lambda: copied_rounds(copy) >= 2)
+    # What comes after the copy: labels, and predictions for those who come near.
+    for _ in range(3):
+        assert person.label_next() is not None
+    before = worker_of(server)
+    damage(journal_of(server))
+    label_studio.api.call("PATCH", f"/api/projects/{project_id}", json={"title": "news"})
+    wait_for("the worker to end", lambda: before not in processes_of(server))
+    wait_for("health", lambda: health(server)[0] == 200 and server.status(project_id))
+    assert server.status(project_id)["connected"]
+    label_through(server, project_id, person, published_number(server.status(project_id)) + 1)
+    assert_published_once(label_studio, project_id)
+    assert server.status(project_id)["last_error"] is None
+
+
+def copied_rounds(copy: Path) -> int:
+    """How many finished rounds a copy of the journal knows."""
+    if not copy.exists():
+        return 0
+    with closing(sqlite3.connect(copy)) as connection:
+        return connection.execute("SELECT count(*) FROM round WHERE phase = 'done'").fetchone()[0]
+
+
+def test_queue_goes_on_when_the_journal_is_lost_with_its_copy(
+    label_studio, backend, colored_project, annotator
+):
+    project_id, _ = colored_project(60)
+    server = backend()
+    server.connect(project_id)
+    server.wait_for_round(project_id, 0)
+    person = annotator(project_id)
+    label_through(server, project_id, person, 1)
+    server.stop()
+    version = project_of(label_studio, project_id)["model_version"]
+    for path in journal_of(server).parent.glob("journal*"):
+        path.unlink()
+    server.start()
+    assert server.status(project_id) == {}
+    assert person.label_next() is not None  # its event names the project
+    status = server.wait_for_round(project_id, 1)
+    assert status["model_version"] == version
+    label_through(server, project_id, person, 2)
+    assert_published_once(label_studio, project_id)
+
+
+def said_to_be_wrong(server) -> str:
+    """What `/health` says, once it is 503."""
+
+    def found() -> str:
+        status, text = health(server)
+        return text if status == 503 else ""
+
+    return wait_for("503", found)
+
+
+def test_health_says_so_while_another_process_holds_the_journal(
+    backend, colored_project, annotator
+):
+    project_id, _ = colored_project(24)
+    server = backend()
+    server.connect(project_id)
+    server.wait_for_round(project_id, 0)
+    with write_lock(journal_of(server)):
+        assert "the journal is locked by another process" in said_to_be_wrong(server)
+        assert "is locked by another process" in server.client.get("/status").text
+    wait_for("health", lambda: health(server)[0] == 200)
+    label_through(server, project_id, annotator(project_id), 1)
+
+
+def test_health_says_so_while_no_space_is_left(label_studio, backend, colored_project, tmp_path):
+    project_id, _ = colored_project(12)
+    with small_disk(tmp_path / "disk") as disk:
+        server = backend(start=False)
+        server.env["MODEL_DIR"] = str(disk.path)
+        server.start()
+        worker_of(server)
+        disk.fill()
+        assert "no space is left" in said_to_be_wrong(server)
+        disk.free()
+        wait_for("health", lambda: health(server)[0] == 200)
+        server.connect(project_id)
+        server.wait_for_round(project_id, 0)
+        server.stop()
 
 
 def weights_of_another_network(folder: Path) -> Path:

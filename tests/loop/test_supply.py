@@ -27,7 +27,7 @@ class ImitatedLabelStudio:
     """Keeps predictions; `lost` counts the answers that never arrive though they are stored."""
 
     def __init__(self) -> None:
-        self.stored: list[tuple[int, str]] = []
+        self.stored: dict[int, tuple[int, str]] = {}
         self.predictions: list[dict[str, Any]] = []
         self.requests = 0
         self.lost = 0
@@ -37,21 +37,45 @@ class ImitatedLabelStudio:
         self.requests += 1
         if task_id in self.gone:
             return None
-        self.stored.append((task_id, fields["model_version"]))
         self.predictions.append(fields)
+        prediction_id = len(self.predictions)
+        self.stored[prediction_id] = (task_id, fields["model_version"])
         if self.lost:
             self.lost -= 1
             raise TimeoutError("no answer")
-        return len(self.stored)
+        return prediction_id
 
-    def selected_tasks(self, _project_id: int, task_ids: list[int], include: str):
+    def delete_prediction(self, prediction_id: int) -> None:
+        del self.stored[prediction_id]
+
+    def selected_predictions(self, _project_id: int, task_ids: list[int]):
         self.requests += 1
-        for number, (task_id, version) in enumerate(self.stored, 1):
-            if task_id in task_ids:
-                yield {"id": task_id, "predictions": [{"id": number, "model_version": version}]}
+        found = set(task_ids) & set(self.published())
+        return [self._task(task_id) for task_id in sorted(found)]
+
+    def predictions_of_version(self, _project_id: int, version: str):
+        return [self._task(task_id) for task_id in sorted(set(self.published()))]
 
     def published(self) -> list[int]:
-        return [task_id for task_id, _version in self.stored]
+        return [task_id for task_id, _version in self.stored.values()]
+
+    def store_late(self, task_id: int) -> None:
+        """The last prediction of a task once more, by a request that nobody waits for any more."""
+        (version,) = {version for one, version in self.stored.values() if one == task_id}
+        self.create_prediction(task_id, model_version=version)
+
+    def id_of(self, task_id: int) -> int:
+        """The id of a task's only prediction."""
+        (found,) = [number for number, (one, _) in self.stored.items() if one == task_id]
+        return found
+
+    def _task(self, task_id: int) -> dict[str, Any]:
+        predictions = [
+            {"id": number, "model_version": version}
+            for number, (one, version) in self.stored.items()
+            if one == task_id
+        ]
+        return {"id": task_id, "predictions": predictions}
 
 
 @pytest.fixture
@@ -317,3 +341,68 @@ def test_requests_go_side_by_side_when_each_takes_long(context, state, label_stu
     label_studio.create_prediction = slowly
     top_up(context, state)
     assert sorted(label_studio.published()) == list(range(32, 40))
+
+
+def test_submits_come_between_once_the_next_tasks_lie_ahead(context, state, journal, monkeypatch):
+    # Nobody labels: one for each of 2 users and 8 are soon enough, the batch of 30 is not urgent.
+    journal.update_project(KEY, users=2)
+    context = replace(context, worker=replace(context.worker, settings=Settings(budget=30)))
+    waits: list[float] = []
+    monkeypatch.setattr(supply.time, "sleep", waits.append)
+    top_up(context, state)
+    assert len(journal.waiting_tasks(state)) == 32
+    assert [wait_s > 0 for wait_s in waits] == 14 * [False] + 14 * [True]
+
+
+def test_first_tasks_of_a_round_are_published_without_a_rest(context, state, monkeypatch):
+    waits: list[float] = []
+    monkeypatch.setattr(supply.time, "sleep", waits.append)
+    supply.publish_first(context, state)
+    assert not any(waits)
+
+
+def test_one_of_two_predictions_is_deleted_when_a_request_was_stored_late(
+    context, state, journal, label_studio
+):
+    top_up(context, state)
+    label_studio.store_late(39)
+    assert not supply.compare(context, state)
+    assert sorted(label_studio.published()) == list(range(32, 40))
+    known = {task.task_id: task.prediction_id for task in journal.queue(state)}
+    assert {task_id: label_studio.id_of(task_id) for task_id in known} == known
+
+
+def test_the_other_of_two_predictions_stays_when_the_known_one_was_deleted(
+    context, state, journal, label_studio
+):
+    top_up(context, state)
+    known = journal.queue(state)[0]
+    label_studio.store_late(known.task_id)
+    label_studio.store_late(known.task_id)
+    label_studio.delete_prediction(known.prediction_id)
+    assert not supply.compare(context, state)
+    assert journal.queue(state)[0].prediction_id == label_studio.id_of(known.task_id)
+
+
+def test_recalled_queue_is_what_label_studio_holds_and_nothing_is_published_twice(
+    context, state, journal, label_studio
+):
+    # The journal went back to when it knew the first two of eight, of which one was deleted since,
+    # and one that is not in the ranking.
+    top_up(context, state)
+    journal.tasks.put(KEY, [mirrored_task(POOL)])
+    label_studio.create_prediction(POOL, model_version=state.model_version, score=0.9)
+    for task in journal.queue(state)[2:]:
+        journal.note_gone(state, task.task_id)
+        journal.tasks.put(KEY, [mirrored_task(task.task_id)])
+    label_studio.delete_prediction(label_studio.id_of(38))
+    supply.recall(context, state)
+    queue = journal.queue(state)
+    assert [task.task_id for task in queue] == [39, 38, 37, 36, 35, 34, 33, 32, POOL]
+    assert [task.rank for task in queue] == [0, 1, 2, 3, 4, 5, 6, 7, POOL]
+    assert [task.task_id for task in journal.awaiting(state)] == [38]
+    label(journal, 39, 37, 36, 35, at=None)
+    top_up(context, state)
+    published = label_studio.published()
+    assert len(published) == len(set(published))
+    assert 38 in published

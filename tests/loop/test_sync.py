@@ -16,6 +16,7 @@ from backend.loop.context import ProjectContext, WorkerContext
 from backend.settings import Settings
 from model_store.journal import Journal
 from model_store.project_folder import ProjectFolder
+from model_store.task_mirror import Pace
 from tests.states import KEY
 
 CONFIG = ImageChoices("label", "image", "image", ("cat", "dog"))
@@ -60,6 +61,10 @@ class ImitatedLabelStudio:
         text = since.strftime(MOMENT_FORMAT)
         found = [task for task in self.tasks.values() if task["updated_at"] > text]
         return found if len(found) <= at_most else None
+
+    def project(self, _project: int) -> Any:
+        """What the project's counts are at this moment."""
+        return SimpleNamespace(task_count=len(self.tasks))
 
     def task_ids(self, _project: int) -> list[int]:
         self.whole_reads += 1
@@ -151,9 +156,10 @@ def test_only_what_changed_is_read_after_that(make_context, journal, clock):
     assert not sync.read_changes(context)
     assert context.client.pages == []
     assert journal.tasks.counts(KEY).labeled == 1
-    task = journal.tasks.some(KEY, [7])[7]
-    assert (task.class_name, task.annotated_by) == ("dog", 5)
-    assert task.annotated_at == (START + timedelta(seconds=30)).timestamp()
+    assert journal.tasks.columns(KEY)["class_name"][6] == "dog"
+    annotated_at = (START + timedelta(seconds=30)).timestamp()
+    assert journal.tasks.newest_annotation(KEY) == annotated_at
+    assert journal.tasks.pace(KEY, annotated_at) == Pace(labels=1, annotators=1)
     assert journal.tasks.ids(KEY)[-1] == 26
 
 
@@ -244,10 +250,10 @@ def test_compare_forgets_deleted_tasks_and_reads_missed_ones(make_context, journ
     context.client.change(9, seconds=-100)
     context.client.change(8, seconds=-100)
     clock[0] += 59
-    sync.compare(context, task_count=6)
+    sync.compare(context)
     assert context.client.whole_reads == 0
     clock[0] += 2
-    sync.compare(context, task_count=6)
+    sync.compare(context)
     assert journal.tasks.ids(KEY) == [1, 3, 4, 5, 8, 9]
     assert context.client.whole_reads == 1
 
@@ -264,17 +270,90 @@ def test_compare_keeps_what_came_while_it_listed(make_context, journal, clock):
         sync.read_changes(context)
         return ids
 
+    del context.client.tasks[2]
     context.client.task_ids = list_slowly
-    sync.compare(context, task_count=4)
-    assert journal.tasks.ids(KEY) == [1, 2, 3, 4, 5, 6]
+    sync.compare(context)
+    assert journal.tasks.ids(KEY) == [1, 3, 4, 5, 6]
 
 
-def test_compare_reads_nothing_while_the_counts_agree(make_context, clock):
+@pytest.mark.parametrize("noted", [5, 3])
+def test_compare_reads_nothing_while_the_counts_agree(make_context, journal, clock, noted):
+    # The count that was noted may be from before an import.
     context = make_context(5)
     read_all(context)
+    journal.update_project(KEY, pool=noted)
     clock[0] += sync.COMPARE_EVERY_S - 1
-    sync.compare(context, task_count=5)
+    sync.compare(context)
     assert context.client.whole_reads == 0
     clock[0] += 2
-    sync.compare(context, task_count=5)
+    sync.compare(context)
     assert context.client.whole_reads == 1
+
+
+def looked_at(journal, clock, annotations):
+    """Label Studio's count is looked at."""
+    journal.update_project(KEY, annotations=annotations, checked_at=clock[0])
+
+
+def test_labels_are_found_that_label_studio_dates_back(make_context, journal, clock):
+    # Its clock was set back by an hour.
+    context = make_context(25)
+    read_all(context)
+    clock[0] += 700
+    context.client.change(7, seconds=-3000, label="dog")
+    looked_at(journal, clock, annotations=1)
+    sync.read_changes(context)
+    clock[0] += 59
+    looked_at(journal, clock, annotations=1)
+    sync.read_changes(context)
+    assert journal.tasks.counts(KEY).labeled == 0  # it may only be a moment ahead
+    clock[0] += 2
+    looked_at(journal, clock, annotations=1)
+    read_all(context)
+    assert journal.tasks.counts(KEY).labeled == 1
+
+
+def test_all_tasks_are_read_again_only_after_label_studio_counted_anew(
+    make_context, journal, clock
+):
+    # An annotation was deleted after it counted.
+    context = make_context(25)
+    context.client.change(7, seconds=1, label="dog")
+    read_all(context)
+    clock[0] += 700
+    looked_at(journal, clock, annotations=1)
+    context.client.change(7, seconds=2)
+    sync.read_changes(context)
+    clock[0] += 100
+    context.client.pages.clear()
+    sync.read_changes(context)
+    looked_at(journal, clock, annotations=0)
+    sync.read_changes(context)
+    assert context.client.pages == []
+    assert journal.tasks.reading(KEY).lacking_since == 0.0
+
+
+def test_all_tasks_are_not_read_again_and_again_where_that_does_not_help(
+    make_context, journal, clock
+):
+    context = make_context(25)
+    read_all(context)
+    clock[0] += 700
+    for _ in range(20):
+        looked_at(journal, clock, annotations=3)
+        read_all(context)
+        clock[0] += 60
+    assert len(context.client.pages) == 3 + 2 * 3
+
+
+def test_reading_settles_when_the_clock_was_set_back(make_context, journal, clock):
+    context = make_context(5)
+    read_all(context)
+    clock[0] += 60
+    context.client.change(3, seconds=30, label="cat")
+    sync.read_changes(context)
+    clock[0] -= 3600
+    sync.read_changes(context)
+    sync.read_changes(context)
+    since = context.client.asked_since
+    assert since[-1] - since[-2] == sync.OVERLAP

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from backend.errors import ImageError
+from backend.loop.background import Background
+from backend.loop.context import ProjectContext
 from backend.loop.worker import Worker
 from backend.vision import VisionSession
 from tests.loop.conftest import colored_tasks, wait_for
@@ -57,6 +59,30 @@ def test_new_tasks_are_embedded_with_the_network_that_rounds_choose_by(
     after = inline.reconcile(project_id, tuned)
     assert after["last_round"]["pool"] == 30 - 6 + 12
     assert set(after["batch"] + after["reserve"]) & set(added)
+
+
+def test_network_is_trained_anew_when_that_was_requested_while_one_embeds(
+    inline, tuned, connected_project, annotator
+):
+    project_id, _ = connected_project(30)
+    key = inline.key(project_id)
+    inline.reconcile(project_id, tuned)
+    label(annotator, project_id, 6)
+    inline.keep_queue(project_id, tuned)
+    background = Background(lambda: False)
+    while (tuning := inline.journal.tunings.newest(key)) is None or tuning.phase != "embed":
+        assert background.advance(ProjectContext.of(tuned, inline.journal.project(key)))
+    label(annotator, project_id, 1)
+    inline.journal.note_changed(key, training_requested=True)
+    inline.keep_queue(project_id, tuned)
+    inline.reconcile(project_id, tuned)
+    assert [t.n_labeled for t in trained(inline, key)] == [6, 7]
+
+
+def trained(inline, key):
+    """The networks that are done, oldest first."""
+    newest = inline.journal.tunings.newest_done(key).number
+    return [inline.journal.tunings.get(key, number) for number in range(1, newest + 1)]
 
 
 class ImitatedSlowTraining:

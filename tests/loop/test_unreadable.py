@@ -22,6 +22,8 @@ def clock():
 @pytest.fixture
 def context(tmp_path, clock) -> Any:
     journal = Journal.in_folder(tmp_path, clock=lambda: clock[0])
+    journal.note_changed(KEY)
+    journal.tasks.put(KEY, [mirrored_task(number) for number in range(1, 61)])
     return SimpleNamespace(journal=journal, key=KEY)
 
 
@@ -35,7 +37,6 @@ def snapshot_of(numbers, shared=()):
     keys = [image_key(0 if number in shared else number) for number in numbers]
     return Snapshot(
         task_ids=np.array(numbers),
-        uris=[f"/{number}.png" for number in numbers],
         image_keys=np.array(keys),
         is_labeled=np.zeros(count, bool),
         labels=np.zeros(count, np.int64),

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from backend.errors import StoreError
 from model_store.checkpoints import load_checkpoint, save_checkpoint
+from tests.model_store.damage import flip_bytes
 
 TENSORS = {
     "head.weight": torch.arange(6, dtype=torch.float32).view(2, 3),
@@ -47,6 +48,39 @@ def test_load_checkpoint_raises_when_the_file_is_cut_short(tmp_path: Path) -> No
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(StoreError, match=r"r\.safetensors"):
         load_checkpoint(path)
+
+
+def test_load_checkpoint_raises_wherever_the_file_is_damaged(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, "r", TENSORS, CARD)
+    whole = path.read_bytes()
+    silent = []
+    for position in range(len(whole)):
+        flip_bytes(path, position, 1)
+        try:
+            checkpoint = load_checkpoint(path)
+        except StoreError:
+            pass
+        else:
+            is_same = checkpoint.card == CARD and all(
+                torch.equal(checkpoint.tensors[name], tensor) for name, tensor in TENSORS.items()
+            )
+            silent += [] if is_same else [position]
+        path.write_bytes(whole)
+    assert silent == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 0.999])
+def test_load_checkpoint_raises_wherever_the_file_ends_early(tmp_path: Path, share: float) -> None:
+    path = save_checkpoint(tmp_path, "r", TENSORS, CARD)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(StoreError, match=r"r\.safetensors"):
+        load_checkpoint(path)
+
+
+def test_load_checkpoint_takes_a_file_without_digest(tmp_path: Path) -> None:
+    # As releases before 0.2 wrote them.
+    save_file({"a": torch.ones(2)}, tmp_path / "old.safetensors", {"card": '{"seed": 3}'})
+    assert load_checkpoint(tmp_path / "old.safetensors").card == {"seed": 3}
 
 
 def test_load_checkpoint_raises_when_the_file_is_missing(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from backend.errors import StoreError
 from model_store.embeddings import EmbeddingStore
 from model_store.files import TEMPORARY_PREFIX
+from tests.model_store.damage import flip_bytes
 
 VERSION = "vit-16px-abc"
 KEYS = [f"{number * 0x9E3779B97F4A7C15 % 2**128:032x}" for number in range(100)]
@@ -123,6 +124,23 @@ def test_read_sets_a_part_aside_and_raises_when_a_row_has_flipped_bits(
     assert store.missing(VERSION, KEYS[:30]) == KEYS[:30]
     fill(store, count=30)
     np.testing.assert_array_equal(store.read(VERSION, KEYS[:30]), ROWS[:30])
+
+
+def test_no_damaged_row_is_read_wherever_a_part_is_damaged(tmp_path: Path) -> None:
+    folder = tmp_path / "embeddings"
+    EmbeddingStore(folder).write_part(VERSION, KEYS[:4], ROWS[:4])
+    (part,) = parts(tmp_path)
+    whole, silent = part.read_bytes(), []
+    for position in range(len(whole)):
+        flip_bytes(part, position, 1)
+        store = EmbeddingStore(folder)
+        try:
+            found = ROWS[:4] if store.missing(VERSION, KEYS[:4]) else store.read(VERSION, KEYS[:4])
+        except StoreError:
+            found = ROWS[:4]
+        silent += [] if np.array_equal(found, ROWS[:4]) else [position]
+        part.write_bytes(whole)
+    assert silent == []
 
 
 def test_versions_are_listed_and_dropped(store: EmbeddingStore) -> None:

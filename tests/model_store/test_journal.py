@@ -1,11 +1,12 @@
 """The journal: what one process notes, the other reads, and a second start finds."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from backend.errors import StoreError
-from model_store.journal import Journal, QueueProgress, UnreadableTask
+from model_store.journal import UNCONFIRMED_PROJECTS, Journal, QueueProgress, UnreadableTask
 from tests.states import KEY, mirrored_task, queued_task, round_state
 
 
@@ -32,40 +33,97 @@ def test_note_changed_counts_every_event_when_several_threads_note(journal):
     assert journal.project(KEY).changed == 80
 
 
-def test_note_setup_keeps_what_label_studio_said(journal):
-    journal.note_setup(KEY, label_config="<View/>", backend_url="http://b", token="t", hostname="")
+def note_setup(journal, key=KEY, **values) -> None:
+    said = {"backend_url": "http://b", "token": "t", "hostname": "http://ls"}
+    journal.note_setup(key, **(said | values))
+
+
+def test_note_setup_keeps_what_was_said_of_a_project_that_nobody_confirmed(journal):
+    note_setup(journal)
+    note_setup(journal, token="u", hostname="http://other")
     state = journal.project(KEY)
-    assert (state.label_config, state.backend_url, state.connected) == ("<View/>", "http://b", True)
+    assert (state.access_token, state.hostname, state.backend_url) == (
+        "u",
+        "http://other",
+        "http://b",
+    )
+    assert (state.connected, state.is_confirmed, state.changed) == (False, False, 2)
 
 
-def note_setup(journal, **values) -> None:
-    said = {"label_config": "<View/>", "backend_url": "http://b", "token": "t", "hostname": ""}
-    journal.note_setup(KEY, **(said | values))
-
-
-def test_note_setup_is_no_change_when_a_kept_project_says_the_same_again(journal):
+def test_note_setup_is_no_change_when_it_says_the_same_again(journal):
     # Label Studio calls /setup whenever it is asked for the project's backends.
     note_setup(journal)
     note_setup(journal)
-    assert journal.project(KEY).changed == 2
-    journal.update_project(KEY, webhook_id=7)
+    assert (journal.project(KEY).changed, journal.project(KEY).setups) == (1, 2)
+    journal.update_project(KEY, row_id=7, connected=True)
     note_setup(journal)
-    assert journal.project(KEY).changed == 2
+    assert (journal.project(KEY).changed, journal.project(KEY).setups) == (1, 3)
 
 
-@pytest.mark.parametrize("news", [{"label_config": "<View></View>"}, {"token": "u"}])
-def test_note_setup_is_a_change_when_a_kept_project_says_something_new(journal, news):
+@pytest.fixture
+def confirmed(journal):
+    """A project that Label Studio confirmed, and that was looked at since."""
     note_setup(journal)
-    journal.update_project(KEY, webhook_id=7)
-    note_setup(journal, **news)
-    assert journal.project(KEY).changed == 2
+    journal.update_project(KEY, row_id=7, connected=True, seen=1, checked_at=40.0)
+    return journal
 
 
-def test_note_setup_is_a_change_when_the_project_was_disconnected(journal):
+def test_note_setup_is_a_change_when_a_confirmed_project_has_another_host(confirmed):
+    note_setup(confirmed, hostname="http://new")
+    state = confirmed.project(KEY)
+    assert (state.hostname, state.changed, state.checked_at) == ("http://new", 2, 0.0)
+
+
+def test_note_setup_is_a_change_when_the_project_was_disconnected(confirmed):
+    confirmed.update_project(KEY, connected=False)
+    note_setup(confirmed)
+    assert confirmed.project(KEY).changed == 2
+
+
+@pytest.mark.parametrize("token", ["stranger", ""])
+def test_note_setup_only_notes_an_offer_when_a_confirmed_project_has_another_token(
+    confirmed, token
+):
+    before = confirmed.project(KEY)
+    for _ in range(2):
+        note_setup(confirmed, token=token, hostname="http://evil", backend_url="http://evil")
+    offer = {"offered_token": token, "offered_hostname": "http://evil", "changed": 2}
+    assert confirmed.project(KEY) == replace(before, **offer)
+
+
+def test_unconfirmed_projects_are_few_however_many_are_named(journal):
     note_setup(journal)
-    journal.update_project(KEY, webhook_id=7, connected=False)
+    journal.update_project(KEY, row_id=7)
+    for number in range(1, 200):
+        note_setup(journal, f"{number}.5")
+        journal.note_changed(f"{number}.6")
+    states = journal.projects()
+    assert len(states) == UNCONFIRMED_PROJECTS + 1
+    assert journal.project(KEY).is_confirmed
+    assert journal.project("199.6") is not None
+
+
+def test_forget_unconfirmed_forgets_what_nobody_named_since(journal):
     note_setup(journal)
-    assert (journal.project(KEY).changed, journal.project(KEY).connected) == (2, True)
+    seen = journal.project(KEY)
+    note_setup(journal)
+    journal.forget_unconfirmed(seen)
+    assert journal.project(KEY) is not None
+    journal.forget_unconfirmed(journal.project(KEY))
+    assert journal.project(KEY) is None
+
+
+def test_forget_unconfirmed_keeps_what_was_confirmed_or_has_rounds(journal):
+    note_setup(journal)
+    journal.open_round(round_state())
+    journal.forget_unconfirmed(journal.project(KEY))
+    assert journal.project(KEY) is not None
+
+
+def test_instance_is_one_name_a_folder(tmp_path):
+    names = {Journal.in_folder(tmp_path / "one").instance() for _ in range(3)}
+    assert len(names) == 1
+    assert Journal.in_folder(tmp_path / "two").instance() not in names
 
 
 def test_open_round_answers_the_requests_for_training_that_came_before_it_looked(journal):
@@ -90,6 +148,11 @@ def test_key_of_is_the_newest_project_when_an_id_was_used_twice(journal):
     assert journal.key_of("12") == KEY
     assert journal.key_of(KEY) == KEY
     assert journal.key_of("13") is None
+
+
+def test_key_of_is_the_confirmed_project_when_somebody_named_a_newer_one(confirmed):
+    note_setup(confirmed, "12.999999999999")
+    assert confirmed.key_of("12") == KEY
 
 
 def test_published_round_is_the_last_done_one_while_another_is_open(journal):
@@ -199,3 +262,12 @@ def test_journal_names_folder_and_reason_when_the_folder_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="MODEL_DIR"):
         Journal.in_folder(tmp_path / "file" / "data")
+
+
+@pytest.mark.parametrize(("known", "expected"), [(None, 4), (7, None)])
+def test_tasks_that_came_meanwhile_are_not_overlooked(journal, known, expected):
+    journal.note_changed(KEY)
+    journal.update_project(KEY, unembedded=None)  # as whoever reads tasks does
+    journal.note_embedded(KEY, 30, 4, known=known)
+    state = journal.project(KEY)
+    assert (state.embedded, state.unembedded) == (30, expected)

@@ -6,6 +6,7 @@ import pytest
 from backend.errors import StoreError
 from model_store.rankings import Ranking, read_ranking, write_ranking
 from model_store.scores import Scores, read_scores, write_scores
+from tests.model_store.damage import flip_bytes
 
 
 def test_ranking_is_read_as_it_was_written(tmp_path):
@@ -45,6 +46,40 @@ def test_read_raises_when_the_file_is_missing_or_damaged(tmp_path, read):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 but not quite")
     with pytest.raises(StoreError, match="missing or damaged"):
         read(tmp_path / "a.parquet")
+
+
+RANKING = Ranking(
+    np.arange(40), np.arange(40) % 3, np.ones(40, np.int32), np.full(40, 0.5, np.float32)
+)
+SCORES = Scores(
+    np.array([f"{number:032x}" for number in range(40)]),
+    np.arange(40, dtype=np.int32),
+    np.full(40, 0.5, np.float32),
+)
+
+
+@pytest.mark.parametrize(
+    ("write", "read", "written"),
+    [(write_ranking, read_ranking, RANKING), (write_scores, read_scores, SCORES)],
+    ids=["ranking", "scores"],
+)
+def test_read_raises_wherever_the_file_is_damaged(tmp_path, write, read, written):
+    path = tmp_path / "a.parquet"
+    write(path, written)
+    whole = path.read_bytes()
+    silent = []
+    for position in range(len(whole)):
+        flip_bytes(path, position, 1)
+        try:
+            found = read(path)
+        except StoreError:
+            pass
+        else:
+            columns = vars(written).items()
+            is_same = all(np.array_equal(getattr(found, name), column) for name, column in columns)
+            silent += [] if is_same else [position]
+        path.write_bytes(whole)
+    assert silent == []
 
 
 def test_scores_are_the_likeliest_class_of_each_image(tmp_path):

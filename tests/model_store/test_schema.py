@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from backend.errors import StoreError
 from model_store.journal import Journal
 from model_store.schema import LAYOUT, metadata
-from tests.states import KEY
+from model_store.task_mirror import Reading
+from tests.states import KEY, mirrored_task, round_state, tuning_state
 
 # What release 0.1 wrote: copied from a journal.sqlite that it made (`sqlite3 FILE .schema`).
 LAYOUT_1 = """
@@ -141,3 +142,51 @@ def test_two_processes_may_bring_a_journal_up_to_date_at_once(old):
         thread.join()
     assert failures == []
     assert Journal.in_folder(old).tunings.newest(KEY).number == 1
+
+
+# What layout 3 brought: without it, today's tables are those of layout 2.
+SINCE_LAYOUT_3 = (
+    ("project", "label_changes"),
+    ("project", "annotations"),
+    ("round", "label_changes"),
+    ("tuning", "label_changes"),
+    ("task", "annotations"),
+    ("reading", "lacking_since"),
+)
+
+
+@pytest.fixture
+def layout_2(tmp_path):
+    """A project with two labels, of which its last round knew one and its network none."""
+    journal = Journal.in_folder(tmp_path)
+    journal.note_changed(KEY)
+    journal.tasks.put(
+        KEY,
+        [mirrored_task(1, class_name="cat"), mirrored_task(2, class_name="dog"), mirrored_task(3)],
+    )
+    journal.tasks.set_reading(KEY, Reading("label", "2026-01-01T00:00:00Z", 5.0, 1, [1], 5.0))
+    journal.open_round(round_state(4, n_labeled=1))
+    journal.tunings.open(tuning_state(2, n_labeled=0))
+    journal.close()
+    connection = sqlite3.connect(tmp_path / "journal.sqlite")
+    for index in ("ix_task_annotated_at", "ix_task_image_key"):
+        connection.execute(f"DROP INDEX {index}")
+    for table, column in SINCE_LAYOUT_3:
+        connection.execute(f'ALTER TABLE "{table}" DROP COLUMN {column}')
+    connection.execute("UPDATE layout SET number = 2")
+    connection.commit()
+    connection.close()
+    return tmp_path
+
+
+def test_labels_that_were_new_under_layout_2_still_are(layout_2):
+    journal = Journal.in_folder(layout_2)
+    project, published = journal.project(KEY), journal.published_round(KEY)
+    assert project.label_changes - published.label_changes == 1
+    assert project.label_changes - journal.tunings.newest(KEY).label_changes == 2
+
+
+def test_tasks_of_layout_2_are_kept_and_read_again(layout_2):
+    journal = Journal.in_folder(layout_2)
+    assert journal.tasks.ids(KEY) == [1, 2, 3]
+    assert not journal.tasks.reading(KEY).is_whole

@@ -37,6 +37,13 @@ CONFIG = DinoConfig(
 
 
 @pytest.fixture(autouse=True)
+def _denormals_as_before():
+    """The command flushes them to zero in its process; hypothesis refuses to work there."""
+    yield
+    torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True)
 def one_thread() -> None:
     """Two threads would only wait for each other on networks this small."""
     torch.set_num_threads(1)

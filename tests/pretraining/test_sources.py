@@ -131,7 +131,7 @@ class FakeClient:
 class FakeFetcher:
     png: bytes
 
-    def __init__(self, url: str, authorize: object) -> None:
+    def __init__(self, url: str, authorize: object, image_hosts: tuple[str, ...]) -> None:
         pass
 
     def fetch(self, uri: str, task_id: int) -> bytes:

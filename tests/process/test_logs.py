@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from backend.process.logs import TALKATIVE, start_logging
+from backend.process.logs import ALARMED, TALKATIVE, start_logging
 
 
 @pytest.fixture(autouse=True)
 def levels() -> Iterator[None]:
     """The loggers as they were."""
-    loggers = [logging.getLogger(name) for name in (None, *TALKATIVE)]
+    loggers = [logging.getLogger(name) for name in (None, *TALKATIVE, *ALARMED)]
     before = [logger.level for logger in loggers]
     yield
     for logger, level in zip(loggers, before, strict=True):

@@ -1,4 +1,7 @@
-"""The LabelStudioMLBase subclass under both SDKs' ways of calling it."""
+"""The LabelStudioMLBase subclass and the installed SDK's own calls of it.
+
+test_current_sdk.py runs the same with the other SDK.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +38,14 @@ def model_class(recorder: Recorder) -> type[AlfaMixModel]:
     return AlfaMixModel.bound_to(recorder)
 
 
-def test_fit_takes_event_and_data_when_called_as_2x_does(model_class, recorder):
+def test_fit_takes_event_and_data_by_position(model_class, recorder):
     model_class("7").fit("ANNOTATION_CREATED", {"project": {"id": 7}}, job_id="1")
     assert recorder.fits == [("7", "ANNOTATION_CREATED")]
 
 
-def test_fit_takes_keywords_when_called_as_1x_does(model_class, recorder):
+def test_fit_is_what_the_sdk_calls_when_an_event_is_processed(model_class, recorder):
     data = {"project": {"id": 7, "created_at": "2023-11-14T22:13:20Z"}}
-    model_class().process_event("ANNOTATION_CREATED", data, "job", {"workdir": "/tmp"})
+    model_class().process_event("ANNOTATION_CREATED", data, "job", {"workdir": "/nowhere"})
     assert recorder.fits == [("7.1700000000", "ANNOTATION_CREATED")]
 
 
@@ -63,3 +66,9 @@ def test_project_of_raises_when_the_name_is_none_of_label_studios(project):
 def test_project_of_raises_and_lists_the_fields_when_no_project_is_named():
     with pytest.raises(AlfaMixError, match=r"its fields: \['action'\]"):
         project_of({"action": "PROJECT_UPDATED"})
+
+
+@pytest.mark.parametrize("created_at", ["yesterday", "2023-11-14T25:00:00Z", "9" * 5000])
+def test_project_of_raises_when_the_moment_is_none(created_at):
+    with pytest.raises(AlfaMixError, match="needed is an ISO 8601 moment"):
+        project_of({"project": {"id": 7, "created_at": created_at}})

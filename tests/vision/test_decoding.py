@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from backend.errors import ImageError
-from backend.vision.decoding import MAX_PIXELS, decode_image
+from backend.vision import decoding, to_rgb
+from backend.vision.byte_budget import ByteBudget
+from backend.vision.decoding import MAX_PIXELS, MAX_SIDE_PX
+from tests.vision.tiny import decode_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -28,12 +32,16 @@ def corners() -> Image.Image:
     return Image.fromarray(np.array(pixels, dtype=np.uint8))
 
 
+def png_of(width: int, height: int, stream: bytes, *, depth: int = 8, interlaced: int = 0) -> bytes:
+    """A grey PNG that claims a size; `stream` is its pixel data with the filter bytes."""
+    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, interlaced)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(stream)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
 def png_header(width: int, height: int) -> bytes:
-    """The first chunk of a 1-bit PNG that claims a size, and a first byte of pixel data."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
-    return (
-        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
-    )
+    """A 1-bit PNG that claims a size, with one byte of pixel data."""
+    return png_of(width, height, b"\0", depth=1)
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
@@ -251,23 +259,176 @@ def test_decode_image_keeps_both_sides_when_a_jpeg_is_reduced(
     assert decode_image(data, at_least_px=at_least_px).size == size
 
 
+def test_decode_image_refuses_when_a_side_is_too_long() -> None:
+    with pytest.raises(ImageError, match="1 x 100000000 pixels, the limit is 100,000 a side"):
+        decode_image(png_of(1, MAX_PIXELS, bytes(2), depth=1))
+    with pytest.raises(ImageError, match="damaged or incomplete"):
+        decode_image(png_of(MAX_SIDE_PX, 1, b"\0", depth=1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "true_size", "claim"),
+    [  # a bitmap's height in an icon counts its mask
+        ("png", struct.pack(">II", 256, 256), struct.pack(">II", 256, 1025)),
+        ("bmp", struct.pack("<ii", 256, 512), struct.pack("<ii", 256, 2050)),
+    ],
+)
+def test_decode_image_refuses_when_an_icon_is_larger_than_it_says(
+    kind: str, true_size: bytes, claim: bytes
+) -> None:
+    image = Image.new("RGB", (256, 256), RED)
+    icon = encoded(image, "ICO", sizes=[image.size], bitmap_format=kind)
+    assert decode_image(icon).size == (256, 256)
+    with pytest.raises(ImageError, match="an icon of 256 x 1025 pixels, the limit is 1024 a side"):
+        decode_image(icon.replace(true_size, claim, 1))
+
+
+def test_decode_image_refuses_when_it_would_take_more_memory_than_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needed = 64 * 64 * (4 + 4)  # what Pillow holds of RGB, and a copy
+    data = encoded(Image.new("RGB", (64, 64), RED))
+    monkeypatch.setattr(decoding, "MEMORY", ByteBudget(needed))
+    assert decode_image(data).size == (64, 64)
+    monkeypatch.setattr(decoding, "MEMORY", ByteBudget(needed - 1))
+    with pytest.raises(ImageError, match="64 x 64 pixels that take 0 MiB to decode, the limit"):
+        decode_image(data)
+
+
+# Incomplete files
+
+
+def rows_of(count: int, width: int, value: int) -> bytes:
+    """So many rows of a grey PNG's pixel stream."""
+    return (b"\0" + bytes([value]) * width) * count
+
+
+@pytest.mark.parametrize("value", [0, 200])
+def test_decode_image_reads_a_png_when_all_its_rows_are_there(value: int) -> None:
+    image = decode_image(png_of(8, 6, rows_of(6, 8, value)))
+    assert np.array_equal(np.asarray(image), np.full((6, 8, 3), value))
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_decode_image_refuses_when_a_png_ends_after_too_few_rows(rows: int) -> None:
+    with pytest.raises(ImageError, match="incomplete PNG image of"):
+        decode_image(png_of(8, 6, rows_of(rows, 8, 200)))
+
+
+# Rows and pixels in a row of each pass over 9 x 5 pixels, by the drawing in the PNG specification.
+PASSES = [(1, 2), (1, 1), (1, 3), (2, 2), (1, 5), (3, 4), (2, 9)]
+
+
+@pytest.mark.parametrize("value", [0, 200])
+def test_decode_image_reads_an_interlaced_png_when_all_passes_are_there(value: int) -> None:
+    stream = b"".join(rows_of(*each, value) for each in PASSES)
+    image = decode_image(png_of(9, 5, stream, interlaced=1))
+    assert np.array_equal(np.asarray(image), np.full((5, 9, 3), value))
+
+
+@pytest.mark.parametrize("passes", [1, 5, 6])
+def test_decode_image_refuses_when_an_interlaced_png_lacks_a_pass(passes: int) -> None:
+    stream = b"".join(rows_of(*each, 200) for each in PASSES[:passes])
+    with pytest.raises(ImageError, match="incomplete PNG"):
+        decode_image(png_of(9, 5, stream, interlaced=1))
+
+
+def test_decode_image_counts_no_rows_when_the_last_pixel_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decoding.png_rows, "has_all_rows", lambda data: pytest.fail("counted"))
+    assert decode_image(encoded(Image.new("RGB", (8, 8), RED))).size == (8, 8)
+
+
+def test_decode_image_reads_a_png_when_its_pixels_come_in_many_pieces() -> None:
+    # 4 MB of zeros are a run that zlib hands out in more pieces than it takes in.
+    assert decode_image(png_of(2000, 2000, rows_of(2000, 2000, 0))).size == (2000, 2000)
+
+
+def test_decode_image_refuses_when_a_jpeg_2000_ends_after_its_header() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), "JPEG2000")
+    start_of_data = data.index(b"\xff\x93")
+    for cut in range(start_of_data - 16, start_of_data + 16):
+        with pytest.raises(ImageError, match="incomplete JPEG2000"):
+            decode_image(data[:cut])
+
+
+# Large pictures
+
+
+def many_modes() -> dict[str, Image.Image]:
+    """A picture in every mode that is converted, 50 x 41 pixels."""
+    rng = np.random.default_rng(3)
+    rgba = Image.fromarray(rng.integers(0, 256, (41, 50, 4), dtype=np.uint8))
+    floats = rng.normal(0, 1e6, (41, 50)).astype(np.float32)
+    floats[0, :3] = np.nan, np.inf, -np.inf
+    wide = rng.integers(0, 2**16, (41, 50), dtype=np.uint16)
+    keyed = rgba.convert("RGB")
+    keyed.info["transparency"] = keyed.getpixel((7, 7))
+    palette = rgba.convert("RGB").quantize(32)
+    see_through = palette.copy()
+    see_through.info["transparency"] = 5
+    plain = {mode: rgba.convert(mode) for mode in ("1", "L", "LA", "CMYK", "YCbCr")}
+    grey = {"F": Image.fromarray(floats), "I;16": Image.fromarray(wide)}
+    grey["I"] = Image.fromarray(wide.astype(np.int32) * 1000)
+    return plain | grey | {"RGBA": rgba, "key": keyed, "P": palette, "P with key": see_through}
+
+
+@pytest.mark.parametrize("mode", many_modes())
+@pytest.mark.parametrize("band_pixels", [1, 50 * 7, 50 * 40])
+def test_as_rgb_is_the_same_when_converted_in_bands(
+    mode: str, band_pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = to_rgb.as_rgb(many_modes()[mode])
+    monkeypatch.setattr(to_rgb, "BAND_PIXELS", band_pixels)
+    in_bands = to_rgb.as_rgb(many_modes()[mode])
+    assert (in_bands.mode, in_bands.size) == ("RGB", (50, 41))
+    assert np.array_equal(np.asarray(in_bands), np.asarray(whole))
+
+
 # Not images
 
 
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (b"", "empty file"),
-        (b"<html><body>Sign in", "starts with '<html><body>Sign in'"),
-        (b"a plain text", "starts with 'a plain text'"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "starts with '%!PS-Adobe"),
-        (b"\xff\xfe\x00\x01", r"starts with '\\\\xff\\\\xfe"),
-        (b"<svg xmlns=", "starts with '<svg"),
+        (b"", "0 bytes, an empty file"),
+        (b"<html><body>Sign in", "19 bytes, HTML or XML"),
+        (b' {"detail": "no"}', "17 bytes, JSON"),
+        (b"a plain text", "12 bytes, an unknown kind"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "24 bytes, PostScript"),
+        (b"\xff\xfe\x00\x01", "4 bytes, an unknown kind"),
+        (b"<svg xmlns=", "11 bytes, SVG"),
     ],
 )
-def test_decode_image_says_how_it_starts_when_it_is_no_image(data: bytes, found: str) -> None:
-    with pytest.raises(ImageError, match="not an image: .*" + found):
+def test_decode_image_says_of_what_kind_it_is_when_it_is_no_image(data: bytes, found: str) -> None:
+    with pytest.raises(ImageError, match=f"not an image: {found}; can be read: JPEG, PNG"):
         decode_image(data)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"secret",
+        b'{"token": "secret"}',
+        b"<html><title>secret</title></html>",
+        b"P6secret 1 1",  # a token that PPM's reader quotes
+        b"P6 secret 1 1",
+        b"\x89PNG\r\n\x1a\n\0\0\0\x09secret",  # a chunk that PNG's reader quotes
+        b"GIF89asecret",
+        b"BMsecret",
+        b"II*\0secret",
+        b"RIFF\0\0\0\0WEBPVP8 secret",
+        b"\0\0\1\0secret",
+        b"\xff\xd8\xffsecret",
+    ],
+)
+def test_decode_image_quotes_nothing_when_it_cannot_read(data: bytes) -> None:
+    with pytest.raises(ImageError) as raised:
+        decode_image(data)
+    assert not any(part in str(raised.value) for part in ("secret", "secr", "cret"))
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
@@ -278,20 +439,31 @@ def test_decode_image_names_the_format_when_the_file_is_cut_in_half(format_name:
         decode_image(data[: len(data) // 2])
 
 
-FUZZED = ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "ICO", "P", "LZW"]
+FUZZED: dict[str, Callable[[Image.Image, Image.Exif], bytes]] = {
+    **{
+        name: lambda image, exif, name=name: encoded(image, name, exif=exif)
+        for name in ("PNG", "JPEG", "WEBP", "TIFF")
+    },
+    **{
+        name: lambda image, _, name=name: encoded(image, name)
+        for name in ("GIF", "BMP", "AVIF", "JPEG2000", "PPM", "ICO")
+    },
+    "P": lambda image, exif: encoded(image.convert("P"), "PNG", transparency=3, exif=exif),
+    "LZW": lambda image, exif: encoded(image, "TIFF", compression="tiff_lzw", exif=exif),
+    "F": lambda image, _: encoded(image.convert("F"), "TIFF"),
+    "F in LZW": lambda image, _: encoded(image.convert("F"), "TIFF", compression="tiff_lzw"),
+    "progressive": lambda image, _: encoded(image, "JPEG", progressive=True),
+    "lossless": lambda image, _: encoded(image, "WEBP", lossless=True),
+    "bitmap icon": lambda image, _: encoded(image, "ICO", bitmap_format="bmp"),
+    "narrow": lambda image, _: encoded(image.resize((1, 500)), "PNG"),
+}
 
 
 def fuzz_seed_file(kind: str) -> bytes:
-    noise = np.random.default_rng(1).integers(0, 256, (20, 24, 3), dtype=np.uint8)
-    image = Image.fromarray(noise)
+    noise = np.random.default_rng(1).integers(1, 256, (20, 24, 3), dtype=np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6
-    if kind == "P":
-        return encoded(image.convert("P"), "PNG", transparency=3, exif=exif)
-    if kind == "LZW":
-        return encoded(image, "TIFF", compression="tiff_lzw", exif=exif)
-    options = {"exif": exif} if kind in ("PNG", "JPEG", "WEBP", "TIFF") else {}
-    return encoded(image, kind, **options)
+    return FUZZED[kind](Image.fromarray(noise), exif)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -310,3 +482,17 @@ def test_decode_image_raises_nothing_but_image_error_when_bytes_are_garbled(kind
             assert str(error)
         else:
             assert image.mode == "RGB"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("kind", FUZZED)
+def test_decode_image_gives_the_whole_picture_or_none_when_a_file_is_cut(kind: str) -> None:
+    sound = fuzz_seed_file(kind)
+    whole = np.asarray(decode_image(sound))
+    for cut in range(0, len(sound), max(1, len(sound) // 200)):
+        try:
+            image = decode_image(sound[:cut])
+        except ImageError as error:
+            assert str(error)
+        else:
+            assert np.array_equal(np.asarray(image), whole), cut

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
 from PIL import Image
 
+from backend.errors import (
+    LabelStudioUnauthorizedError,
+    LabelStudioUnreachableError,
+    StoreError,
+)
 from backend.vision import pixel_batches as pixel_batches_module
-from backend.vision.decoding import decode_image
+from backend.vision.decoding import decoded_image
 from backend.vision.pixel_batches import (
     BATCHES_AHEAD,
     READING_THREADS,
@@ -18,7 +24,7 @@ from backend.vision.pixel_batches import (
     pixel_batches,
 )
 from backend.vision.preprocessing import Preprocessing
-from tests.vision.tiny import CountingLoader, encoded_image, image_keys
+from tests.vision.tiny import CountingLoader, decode_image, encoded_image, image_keys
 
 PREPROCESSING = Preprocessing(8, (0.5,) * 3, (0.5,) * 3)
 
@@ -30,7 +36,7 @@ def test_pixel_batches_keep_the_order_when_decoded_in_threads() -> None:
     assert [key for batch in batches for key in batch.image_keys] == keys
     pixels = torch.cat([batch.pixels for batch in batches])
     for number in (0, 1, 13, 24):
-        assert torch.equal(pixels[number], decoded_image(number))
+        assert torch.equal(pixels[number], expected_pixels(number))
 
 
 def test_pixel_batches_report_the_reason_when_an_image_is_a_text_file() -> None:
@@ -56,12 +62,63 @@ def test_pixel_batches_end_at_once_when_there_is_no_image() -> None:
     assert list(pixel_batches([], CountingLoader(), PREPROCESSING)) == []
 
 
-def test_pixel_batches_raise_when_the_program_is_at_fault() -> None:
-    def load(image_key: str) -> bytes:
-        raise KeyError(image_key)
+def raising(error: BaseException, at: str) -> Callable[[str], bytes]:
+    """Loads images, but for one of them raises an error."""
+    load = CountingLoader()
 
-    with pytest.raises(KeyError):
-        list(pixel_batches(image_keys(2), load, PREPROCESSING))
+    def load_or_raise(image_key: str) -> bytes:
+        if image_key == at:
+            raise error
+        return load(image_key)
+
+    return load_or_raise
+
+
+@pytest.mark.parametrize(
+    "error", [UnicodeError("secret"), KeyError("secret"), OSError("secret"), Exception("secret")]
+)
+def test_pixel_batches_blame_the_image_without_quoting_when_nobody_foresaw_its_error(
+    error: Exception,
+) -> None:
+    keys = image_keys(3)
+    (batch,) = pixel_batches(keys, raising(error, keys[1]), PREPROCESSING)
+    assert batch.image_keys == [keys[0], keys[2]]
+    assert batch.unreadable == {keys[1]: f"unexpected {type(error).__name__}"}
+
+
+@pytest.mark.parametrize("at_once", [0, 4096])  # decoded by the threads that read, or by one
+def test_pixel_batches_blame_the_image_when_resizing_it_fails(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    square = Preprocessing.square
+
+    def fail_once(self: Preprocessing, image: Image.Image) -> Image.Image:
+        if image.size == (1, 1):
+            raise ValueError("box must have a size")
+        return square(self, image)
+
+    monkeypatch.setattr(Preprocessing, "square", fail_once)
+    monkeypatch.setattr(pixel_batches_module, "SMALL_FILE_BYTES", at_once)
+    keys = image_keys(2)
+    files = {keys[0]: b"P6 1 1 255\n\0\0\0", keys[1]: encoded_image(1)}
+    (batch,) = pixel_batches(keys, files.__getitem__, PREPROCESSING)
+    assert batch.image_keys == [keys[1]]
+    assert batch.unreadable == {keys[0]: "unexpected ValueError"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LabelStudioUnreachableError("down"),
+        LabelStudioUnauthorizedError("401"),
+        StoreError("disk full"),
+        KeyboardInterrupt(),
+    ],
+)
+def test_pixel_batches_raise_what_is_not_the_images_own(error: BaseException) -> None:
+    keys = image_keys(2)
+    with pytest.raises(type(error)):
+        list(pixel_batches(keys, raising(error, keys[1]), PREPROCESSING))
 
 
 def test_pixel_batches_load_a_few_batches_ahead_when_the_network_is_slow() -> None:
@@ -81,7 +138,7 @@ def test_pixel_batches_load_a_few_batches_ahead_when_the_network_is_slow() -> No
     assert len(load.loaded) == ahead
 
 
-def decoded_image(number: int) -> torch.Tensor:
+def expected_pixels(number: int) -> torch.Tensor:
     """What CountingLoader's image of that number must become."""
     data = encoded_image(number, brightness=60 if number % 2 == 0 else 190)
     return PREPROCESSING.pixels(decode_image(data))
@@ -97,11 +154,13 @@ def decoding_threads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The kinds of threads that decoded."""
     kinds: set[str] = set()
 
-    def noted(data: bytes, at_least_px: int) -> Image.Image:
+    @contextmanager
+    def noted(data: bytes, at_least_px: int) -> Iterator[Image.Image]:
         kinds.add(threading.current_thread().name.rpartition("_")[0])
-        return decode_image(data, at_least_px)
+        with decoded_image(data, at_least_px) as image:
+            yield image
 
-    monkeypatch.setattr(pixel_batches_module, "decode_image", noted)
+    monkeypatch.setattr(pixel_batches_module, "decoded_image", noted)
     return kinds
 
 
@@ -128,7 +187,7 @@ def test_pixel_batches_decode_small_files_in_one_thread_and_keep_the_order(
     assert [key for batch in batches for key in batch.unreadable] == [keys[7]]
     pixels = torch.cat([batch.pixels for batch in batches])
     numbers = [*range(7), *range(8, 40)]
-    assert torch.equal(pixels, torch.stack([decoded_image(number) for number in numbers]))
+    assert torch.equal(pixels, torch.stack([expected_pixels(number) for number in numbers]))
 
 
 def barrier_loader(parties: int) -> Callable[[str], bytes]:

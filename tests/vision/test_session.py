@@ -19,11 +19,11 @@ from backend.vision import (
     VisionSession,
 )
 from backend.vision import activations as activations_module
-from backend.vision.decoding import decode_image
 from model_store.checkpoints import load_checkpoint, save_checkpoint
 from model_store.embeddings import EmbeddingStore
 from tests.vision.tiny import (
     CountingLoader,
+    decode_image,
     encoded_image,
     image_keys,
     new_tiny_vit,

@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from backend.vision.decoding import decoded_image
+
 TINY_MODEL = "vit_tiny_patch16_224"
 TINY_DINOV3 = "vit_small_patch16_dinov3"
 TINY_ARGUMENTS = {"patch_size": 4, "embed_dim": 16, "depth": 4, "num_heads": 2}
@@ -83,6 +85,12 @@ def encoded_image(seed: int, brightness: int = 128) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def decode_image(data: bytes, at_least_px: int | None = None) -> Image.Image:
+    """A copy of the picture, which outlives the context."""
+    with decoded_image(data, at_least_px) as image:
+        return image.copy()
 
 
 def image_keys(count: int) -> list[str]:

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 from flask.testing import FlaskClient
+from requests.auth import HTTPBasicAuth
 
 from backend import __version__
 from backend.process.startup import open_journal
@@ -59,9 +61,14 @@ def connect(client: FlaskClient) -> None:
 def test_setup_notes_address_and_host_when_label_studio_connects(client, journal):
     connect(client)
     state = journal.project(KEY)
-    assert (state.project_id, state.connected) == (3, True)
+    assert (state.project_id, state.changed) == (3, 1)
     assert (state.backend_url, state.hostname) == ("http://localhost", "http://ls")
-    assert state.changed == 1
+
+
+def test_setup_connects_nothing_before_label_studio_confirms_it(client, journal):
+    connect(client)
+    assert not journal.project(KEY).connected
+    assert client.get("/status").json["projects"][0]["connected"] is False
 
 
 def test_setup_is_400_when_the_project_is_a_bare_id(client, journal):
@@ -208,21 +215,38 @@ def test_metrics_are_prometheus_text_when_a_project_is_connected(client, journal
     assert 'alfamix_round_seconds{project="3",step="select"} 1.5' in text
 
 
-def test_every_page_but_health_is_refused_when_credentials_are_set(settings, journal):
+def sent_by_label_studio(user: str, password: str) -> str:
+    """The header that its ML API client sends: `requests` makes it of an HTTPBasicAuth."""
+    request = requests.Request("GET", "http://backend/health", auth=HTTPBasicAuth(user, password))
+    return request.prepare().headers["Authorization"]
+
+
+def sent_by_curl(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize("sent_by", [sent_by_label_studio, sent_by_curl])
+def test_every_page_but_health_is_refused_when_credentials_are_set(settings, journal, sent_by):
     client = client_of(replace(settings, basic_auth_user="ls", basic_auth_pass="sésame"), journal)
-    right = base64.b64encode("ls:sésame".encode()).decode()
-    wrong = base64.b64encode(b"ls:guess").decode()
+    right, wrong = sent_by("ls", "sésame"), sent_by("ls", "sesame")
     assert client.get("/health").status_code == 200
     for path in ("/status", "/metrics", "/versions"):
         assert client.get(path).status_code == 401
-        assert client.get(path, headers={"Authorization": f"Basic {wrong}"}).status_code == 401
-        assert client.get(path, headers={"Authorization": f"Basic {right}"}).status_code == 200
+        assert client.get(path, headers={"Authorization": wrong}).status_code == 401
+        assert client.get(path, headers={"Authorization": right}).status_code == 200
     body = {"action": "ANNOTATION_CREATED", "project": PROJECT}
     assert client.post("/webhook", json=body).status_code == 401
     assert journal.projects() == []
 
 
-def test_health_says_up_without_paths(client, tmp_path):
+@pytest.mark.parametrize("header", ["Basic", "Basic !", "Basic é", "Bearer bHM6c8OpIA==", "x"])
+def test_page_is_refused_when_the_credentials_cannot_be_read(settings, journal, header):
+    client = client_of(replace(settings, basic_auth_user="ls", basic_auth_pass="sésame"), journal)
+    assert client.get("/status", headers={"Authorization": header}).status_code == 401
+
+
+def test_health_says_up_and_its_own_name_without_paths(client, journal, tmp_path):
     reply = client.get("/health")
     assert reply.json["status"] == "UP"
+    assert reply.json["instance"] == journal.instance()
     assert str(tmp_path) not in reply.get_data(as_text=True)
