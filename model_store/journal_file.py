@@ -27,6 +27,17 @@ MEND_BUSY_S = 3.0
 LOG_SUFFIX, INDEX_SUFFIX = "-wal", "-shm"
 
 
+def file_of(folder: Path) -> int | None:
+    """Which file the journal of a folder is, whatever is in it; None where there is none.
+
+    Who has it open goes on with the file that it opened, also when that is deleted.
+    """
+    try:
+        return (folder / JOURNAL_NAME).stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
 def copy_journal(folder: Path) -> None:
     """Copy the journal of a folder, whole or not at all, in the place of an earlier copy.
 

@@ -15,8 +15,9 @@ import shutil
 import time
 from pathlib import Path
 
+from backend.errors import JournalDamagedError
 from model_store.journal import Journal
-from model_store.journal_file import copy_journal
+from model_store.journal_file import copy_journal, file_of
 from model_store.leftovers import DAY_S, remove_leftovers
 
 logger = logging.getLogger(__name__)
@@ -36,11 +37,14 @@ class Housekeeping:
     def __init__(self, journal: Journal, folder: Path) -> None:
         self._journal = journal
         self._folder = folder
+        self._file = file_of(folder)
         self._copied: tuple[int, ...] | None = None
         self._copied_at = self._cleaned_at = self._not_before = -math.inf
 
     def tend(self) -> bool:
-        """Do what is due; False: there is no hurry."""
+        """Do what is due; False: there is no hurry. JournalDamagedError."""
+        if file_of(self._folder) != self._file:
+            raise JournalDamagedError("the journal is gone, or another file is in its place")
         if time.monotonic() - self._cleaned_at >= CLEAN_EVERY_S:
             self.clean()
             self._cleaned_at = time.monotonic()

@@ -42,11 +42,6 @@ NEWCOMERS = 64
 # So many serve whoever asks while the others are published.
 FIRST_TASKS = 8
 CHUNK = 8
-# Label Studio on SQLite takes one write at a time, and a prediction is five: once there is one task
-# for each who may come, and what is labeled in the next CALM_S seconds, so many times as long as a
-# prediction took is left to Submits.
-CALM_S = 10.0
-RESTS = 5.0
 # Between two chunks topping up lets go for other work after this long.
 PUBLISH_FOR_S = 1.0
 SCANNED_TASKS = 256
@@ -98,9 +93,8 @@ def publish_first(context: ProjectContext, state: RoundState) -> None:
 
 def top_up(context: ProjectContext, state: RoundState) -> bool:
     """Publish what the queue lacks, for a few seconds; whether it still lacks some."""
-    calm_from = holders(context) + FIRST_TASKS + math.ceil(CALM_S * labels_per_s(context))
     deadline = time.monotonic() + PUBLISH_FOR_S
-    return _fill(context, state, wanted_ahead(context, state), deadline, calm_from)
+    return _fill(context, state, wanted_ahead(context, state), deadline)
 
 
 def compare(context: ProjectContext, state: RoundState, most: int | None = LOOKED_AT) -> bool:
@@ -190,12 +184,8 @@ def _fill(
     state: RoundState,
     wanted: int,
     deadline: float,
-    calm_from: float = math.inf,
 ) -> bool:
-    """Publish until so many tasks wait or the time is over; whether more are wanted.
-
-    calm_from: from so many waiting tasks on, it takes its time.
-    """
+    """Publish until so many tasks wait or the time is over; whether more are wanted."""
     _finish_interrupted(context, state)
     progress = context.journal.queue_progress(state)
     lacking, chunks = wanted - progress.waiting, _next_chunks(context, state, progress.queued)
@@ -206,7 +196,7 @@ def _fill(
         if chunk is None:
             return False
         context.journal.add_to_queue(state, chunk)
-        _publish(context, state, chunk, RESTS if wanted - lacking >= calm_from else 0.0)
+        _publish(context, state, chunk)
         lacking = wanted - context.journal.queue_progress(state).waiting
     return False
 
@@ -223,13 +213,8 @@ def _finish_interrupted(context: ProjectContext, state: RoundState) -> None:
     _publish(context, state, [task for task in awaiting if task.task_id not in found])
 
 
-def _publish(
-    context: ProjectContext, state: RoundState, tasks: Sequence[QueuedTask], rests: float = 0.0
-) -> None:
-    """Store predictions one after the other, or side by side where each takes long.
-
-    rests: so many times as long as the first one took is waited after each.
-    """
+def _publish(context: ProjectContext, state: RoundState, tasks: Sequence[QueuedTask]) -> None:
+    """Store predictions one after the other, or side by side where each takes long."""
     if not tasks:
         return
     first, *others = tasks
@@ -238,7 +223,6 @@ def _publish(
     took_s = time.monotonic() - started
     if took_s < SLOW_REQUEST_S:
         for task in others:
-            time.sleep(rests * took_s)
             _publish_one(context, state, task)
         return
     with ThreadPoolExecutor(REQUESTS_WHERE_SLOW, "publish") as pool:

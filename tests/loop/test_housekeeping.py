@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,22 @@ def test_damage_that_nobody_came_across_is_found_by_copying(house, journal, tmp_
     assert journal.project(KEY) is not None
     with pytest.raises(JournalDamagedError):
         house.keep_copy()
+
+
+def replaced(journal: Path) -> None:
+    """Another file in its place, as a restored backup is."""
+    other = journal.with_name("other")
+    shutil.copyfile(journal, other)
+    other.replace(journal)
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, replaced], ids=["gone", "replaced"])
+def test_journal_that_is_another_file_is_found_at_once(house, tmp_path, lose):
+    house.tend()
+    house.tend()
+    lose(tmp_path / "journal.sqlite")
+    with pytest.raises(JournalDamagedError, match="the journal is gone, or another file"):
+        house.tend()
 
 
 def folder_of_project(path: Path, age_s: float) -> Path:

@@ -25,7 +25,7 @@ from tests.loop.conftest import (
     project_of,
     wait_for,
 )
-from tests.model_store.damage import flip_pages, small_disk, write_lock
+from tests.model_store.damage import flip_pages, settle, small_disk, write_lock
 from tests.process.processes import with_variable
 
 pytestmark = pytest.mark.label_studio
@@ -177,6 +177,7 @@ def test_process_is_started_again_when_it_is_killed(
 
 
 def flip_journal(file: Path) -> None:
+    settle(file)
     flip_pages(file)
 
 

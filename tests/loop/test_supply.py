@@ -343,24 +343,6 @@ def test_requests_go_side_by_side_when_each_takes_long(context, state, label_stu
     assert sorted(label_studio.published()) == list(range(32, 40))
 
 
-def test_submits_come_between_once_the_next_tasks_lie_ahead(context, state, journal, monkeypatch):
-    # Nobody labels: one for each of 2 users and 8 are soon enough, the batch of 30 is not urgent.
-    journal.update_project(KEY, users=2)
-    context = replace(context, worker=replace(context.worker, settings=Settings(budget=30)))
-    waits: list[float] = []
-    monkeypatch.setattr(supply.time, "sleep", waits.append)
-    top_up(context, state)
-    assert len(journal.waiting_tasks(state)) == 32
-    assert [wait_s > 0 for wait_s in waits] == 14 * [False] + 14 * [True]
-
-
-def test_first_tasks_of_a_round_are_published_without_a_rest(context, state, monkeypatch):
-    waits: list[float] = []
-    monkeypatch.setattr(supply.time, "sleep", waits.append)
-    supply.publish_first(context, state)
-    assert not any(waits)
-
-
 def test_one_of_two_predictions_is_deleted_when_a_request_was_stored_late(
     context, state, journal, label_studio
 ):
