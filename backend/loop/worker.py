@@ -166,7 +166,8 @@ class Worker:
         is_same = after is not None and self._look(after) == look
         if more or not is_same:
             self._awake.add(state.key)
-        if more is False and is_same:
+        # None: tasks came that nobody looked at, perhaps while this piece was being done.
+        if more is False and is_same and state.unembedded is not None:
             self._looked[state.key] = (look, time.monotonic())
         else:
             self._looked.pop(state.key, None)

@@ -44,6 +44,10 @@ def test_tasks_that_come_right_after_a_look_are_not_left_for_the_next_one(tmp_pa
     worker.compute_for(journal.project("1.5"))
     journal.update_project("1.5", unembedded=None)  # as whoever reads tasks does
     assert worker._needs_computing(journal.project("1.5"))
+    monkeypatch.setattr(worker, "_fit", lambda *_arguments: False)  # they come within the piece
+    worker.compute_for(journal.project("1.5"))
+    assert worker._needs_computing(journal.project("1.5"))
+    monkeypatch.setattr(worker, "_fit", look)
     for _ in range(2):
         worker.compute_for(journal.project("1.5"))
     assert not worker._needs_computing(journal.project("1.5"))
