@@ -68,7 +68,12 @@ def steps(report: Report, stage: Stage, name: str) -> None:
 
 
 def round_rows(
-    report: Report, what: str, since: str, since_s: float, done: Mapping[str, Any], goal: Goal
+    report: Report,
+    what: str,
+    since: str,
+    since_s: float,
+    done: Mapping[str, Any],
+    goal: Goal | None = None,
 ) -> None:
     """Rows of a round's steps, and from a moment (seconds since the epoch) until its flip."""
     noticed = f"{what}: {since} until the round starts (event, reading what changed)"

@@ -128,12 +128,20 @@ class Stage:
             f"round {number}", lambda status: published_number(status) >= number
         )
 
+    def with_batch(self, count: int) -> dict[str, Any]:
+        """The status once a batch of so many tasks is published: its first ones come before it."""
+        return self._status_when(
+            f"a batch of {count} tasks", lambda status: len(status["batch"]) >= count
+        )
+
     def published_with(self, labels: int) -> dict[str, Any]:
         """The status once the queue follows a round that knows so many labels."""
-        return self._status_when(
-            f"a round with {labels} labels",
-            lambda status: (status["last_round"] or {"labels": -1})["labels"] >= labels,
-        )
+
+        def follows(status: Mapping[str, Any]) -> bool:
+            last = status["last_round"]
+            return bool(last and last["finished_at"] and last["labels"] >= labels)
+
+        return self._status_when(f"a round with {labels} labels", follows)
 
     def settled(self) -> dict[str, Any]:
         """The status once there is a queue and for a while nothing is computed, at or behind it."""

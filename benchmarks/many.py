@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 
 from backend.harness import project
-from benchmarks.loop_measures import FIRST_QUEUE_GOAL, FLIP_GOAL, round_rows
+from benchmarks.loop_measures import FIRST_QUEUE_GOAL, round_rows
 from benchmarks.loop_options import (
     heading,
     image_folder,
@@ -22,6 +22,7 @@ from benchmarks.loop_stage import Site, Stage, running_site, running_stage
 from benchmarks.timing import Report, seconds_of
 
 CHUNK = 5000
+BATCH = 40
 # Imported into the running project, as a share of its tasks.
 GROWTH = 0.1
 
@@ -34,7 +35,8 @@ def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     with measuring("many", argv, arguments.json) as (report, folder):
         images = image_folder(arguments, folder)
-        settings = {"ALFAMIX_FINETUNE": "head", **network_settings(arguments)}
+        settings = {"ALFAMIX_FINETUNE": "head", "ALFAMIX_BUDGET": str(BATCH)}
+        settings |= network_settings(arguments)
         report.say(heading(images, settings))
         with (
             running_site(arguments.label_studio, folder / "label-studio", images) as site,
@@ -68,11 +70,11 @@ def _measure(report: Report, stage: Stage, count: int) -> None:
 
 def _batch(report: Report, stage: Stage, when: str) -> None:
     """Label a batch; from its last label to the next queue."""
-    before = stage.status()
+    before = stage.with_batch(BATCH)
     labeled_at = stage.label_batch(before["batch"])
     flipped = stage.published_with(before["last_round"]["labels"] + len(before["batch"]))
     what = f"{flipped['last_round']['labels']} labels, {when}"
-    round_rows(report, what, "last label sent", labeled_at, flipped["last_round"], FLIP_GOAL)
+    round_rows(report, what, "last label sent", labeled_at, flipped["last_round"])
     report.add(f"{what}: images it chose from", flipped["last_round"]["pool"], "images")
 
 

@@ -73,6 +73,7 @@ class ProjectState:
     setups: int
     offered_token: str
     offered_hostname: str
+    drafts_read_at: float
 
     @property
     def is_confirmed(self) -> bool:
@@ -131,7 +132,7 @@ class QueueProgress:
 
     queued: tasks published or about to be. batch, batch_done: those of the batch, and how many of
         them were labeled, skipped or deleted.
-    waiting: published tasks that nobody labeled or skipped yet; somebody may hold one.
+    waiting: published tasks that nobody labeled, skipped or put off yet; somebody may hold one.
     """
 
     queued: int
@@ -391,7 +392,7 @@ class Journal:
             sa.func.count(),
             _sum(in_batch),
             _sum(in_batch & is_open),
-            _sum(is_open & batch.c.prediction_id.is_not(None)),
+            _sum(is_open & batch.c.prediction_id.is_not(None) & sa.not_(batch.c.is_put_off)),
         ).where(_queue_of(state))
         with self._database.engine.connect() as connection:
             queued, total, left, waiting = connection.execute(statement).one()
@@ -406,6 +407,20 @@ class Journal:
         """Note that Label Studio holds the prediction of one queued task."""
         here = _queue_of(state) & (batch.c.task_id == task_id)
         self._database.write(batch.update().where(here).values(prediction_id=prediction_id))
+
+    def note_put_off(self, state: RoundState, task_ids: Sequence[int]) -> None:
+        """Note of which queued tasks somebody keeps a draft, and of which nobody does any more."""
+        update = batch.update().where(_queue_of(state))
+        drafted = [
+            update.where(batch.c.task_id.in_(part)).values(is_put_off=True)
+            for part in parts(task_ids)
+        ]
+        seen = project.update().where(project.c.key == state.key)
+        self._database.write(
+            update.where(batch.c.is_put_off).values(is_put_off=False),
+            *drafted,
+            seen.values(drafts_read_at=self.now()),
+        )
 
     def note_gone(self, state: RoundState, task_id: int) -> None:
         """Note that Label Studio no longer has a queued task."""

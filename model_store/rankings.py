@@ -8,7 +8,7 @@ Legend: N pool tasks in rank order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,14 @@ class Ranking:
 
     def __len__(self) -> int:
         return len(self.task_ids)
+
+    def reordered(self, rows: np.ndarray) -> Ranking:
+        """The same tasks in the order of (N,) row numbers."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(
+            self,
+            **{name: column[rows] for name, column in columns.items() if column is not None},
+        )
 
 
 def write_ranking(path: Path, ranking: Ranking) -> None:

@@ -11,7 +11,7 @@ from model_store import phases
 
 metadata = sa.MetaData()
 # Counted up by whoever changes a table; MOVES says what becomes of the rows.
-LAYOUT = 3
+LAYOUT = 4
 
 
 def _text(name: str) -> sa.Column:
@@ -87,6 +87,8 @@ project = sa.Table(
     # What a call said whose token is not the project's.
     _text("offered_token"),
     _text("offered_hostname"),
+    # Since layout 4. When the drafts of the queue's tasks were last looked at.
+    _time("drafts_read_at"),
 )
 
 # Since layout 3. One row: the name that no other MODEL_DIR has.
@@ -136,6 +138,8 @@ batch = sa.Table(
     sa.Column("class_name", sa.Text),
     sa.Column("probability", sa.Float),
     sa.Column("prediction_id", sa.Integer),
+    # Since layout 4. Somebody keeps a draft of it: nobody else is served it, or only much later.
+    _flag("is_put_off"),
 )
 
 unreadable = sa.Table(

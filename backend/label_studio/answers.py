@@ -40,6 +40,8 @@ class ProjectRow(_Row):
     skipped_annotations_number: int | None = None
     total_annotations_number: int | None = None
     organization: int | None = None
+    show_overlap_first: bool | None = None
+    maximum_annotations: int | None = None
 
 
 class MlBackendRow(_Row):

@@ -48,7 +48,10 @@ PREDICTED_TASKS = TypeAdapter(answers.Page[answers.PredictedTask])
 
 @dataclass(frozen=True)
 class Project:
-    """What the backend reads of a project."""
+    """What the backend reads of a project.
+
+    shows_overlap_first: people are served tasks for several annotators before all others.
+    """
 
     id: int
     key: str
@@ -61,6 +64,7 @@ class Project:
     skipped_count: int
     annotation_count: int
     organization_id: int | None
+    shows_overlap_first: bool
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,8 @@ class LabelStudioClient:
             skipped_count=skipped,
             annotation_count=(found.total_annotations_number or 0) + skipped,
             organization_id=found.organization,
+            shows_overlap_first=bool(found.show_overlap_first)
+            and (found.maximum_annotations or 1) > 1,
         )
 
     def update_project(self, project_id: int, **values: Any) -> None:
@@ -200,6 +206,18 @@ class LabelStudioClient:
         """The ids of all tasks of a project."""
         return [task["id"] for task in self._pages(TASK_IDS, {"project": project_id}, "id")]
 
+    def drafted_task_ids(self, project_id: int, task_ids: Sequence[int]) -> list[int]:
+        """Those of the named tasks of which anybody keeps a draft."""
+        drafted = _filter("draft_exists", "equal", "Boolean", True)
+        found = self._selected(TASK_IDS, project_id, task_ids, "id", drafted)
+        return [task["id"] for task in found]
+
+    def shared_task_ids(self, project_id: int) -> list[int]:
+        """The ids of the tasks that more than one person is to annotate."""
+        query = json.dumps(_filter("overlap", "greater", "Number", 1))
+        found = self._pages(TASK_IDS, {"project": project_id, "query": query}, "id")
+        return [task["id"] for task in found]
+
     def changed_tasks(
         self, project_id: int, since: datetime, at_most: int
     ) -> Sequence[Mapping[str, Any]] | None:
@@ -208,7 +226,7 @@ class LabelStudioClient:
         None where they are more than `at_most`: then all tasks are read sooner than these.
         """
         moment = since.astimezone(UTC).strftime(MOMENT_FORMAT)
-        query = _filtered("updated_at", "greater", "Datetime", moment)
+        query = json.dumps(_filter("updated_at", "greater", "Datetime", moment))
         parameters = {"project": project_id, "query": query}
         first = self._page(TASKS, parameters, TASK_FIELDS, page=1, page_size=PAGE_TASKS)
         if first is None or first.total <= len(first.tasks):
@@ -242,7 +260,7 @@ class LabelStudioClient:
         self, project_id: int, version: str
     ) -> Iterator[answers.PredictedTask]:
         """The tasks with a prediction whose version holds this text, with their predictions."""
-        query = _filtered("predictions_model_versions", "contains", "List", [version])
+        query = json.dumps(_filter("predictions_model_versions", "contains", "List", [version]))
         parameters = {"project": project_id, "query": query}
         yield from self._pages(PREDICTED_TASKS, parameters, PREDICTION_FIELDS)
 
@@ -297,11 +315,16 @@ class LabelStudioClient:
         project_id: int,
         task_ids: Sequence[int],
         include: str,
+        passing: Mapping[str, Any] | None = None,
     ) -> Iterator[Found]:
-        """Those of the named tasks that still exist, in requests for PAGE_TASKS tasks."""
+        """Those of the named tasks that still exist, in requests for PAGE_TASKS tasks.
+
+        passing: a filter that they pass, where that is asked for.
+        """
         for start in range(0, len(task_ids), PAGE_TASKS):
             part = [int(task_id) for task_id in task_ids[start : start + PAGE_TASKS]]
-            query = json.dumps({"selectedItems": {"all": False, "included": part}})
+            selected = {"selectedItems": {"all": False, "included": part}}
+            query = json.dumps({**selected, **(passing or {})})
             yield from self._pages(shape, {"project": project_id, "query": query}, include)
 
     def _pages(
@@ -329,15 +352,15 @@ class LabelStudioClient:
         return self._transport.find(shape, "GET", "api/tasks", {**parameters, **place, **wanted})
 
 
-def _filtered(column: str, operator: str, kind: str, value: Any) -> str:
-    """The Data Manager's query for the tasks that pass one filter."""
+def _filter(column: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
+    """The part of a Data Manager's query that lets only some tasks pass."""
     item = {
         "filter": f"filter:tasks:{column}",
         "operator": operator,
         "type": kind,
         "value": value,
     }
-    return json.dumps({"filters": {"conjunction": "and", "items": [item]}})
+    return {"filters": {"conjunction": "and", "items": [item]}}
 
 
 def project_key(project_id: int, created_at: datetime) -> str:

@@ -13,7 +13,7 @@ from backend.label_studio.client import (
     Project,
 )
 from backend.label_studio.own_row import Marks, own_row
-from backend.loop import supply
+from backend.loop import publishing, supply
 from backend.loop.context import ProjectContext, WorkerContext
 from model_store import phases
 from model_store.journal import ProjectState
@@ -66,7 +66,7 @@ def repair_queue(context: ProjectContext) -> None:
     published = journal.published_round(context.key)
     if published is None:
         return
-    if supply.compare(context, published):
+    if publishing.compare(context, published):
         supply.top_up(context, published)
     elif not journal.queue_progress(published).waiting:
         return

@@ -74,6 +74,7 @@ def choose(context: ProjectContext, state: RoundState) -> Choice:
     rule = replace(Rule.of(context.settings), strategy=state.strategy)
     selection = rule.choose(pool, budget, generator)
     ranking = _ranking(selection, snapshot.task_ids[rows.pool], trained, embeddings)
+    ranking = _shared_first(context, ranking)
     statistics = {**selection.statistics, **_trained_statistics(trained), "head_s": head_s}
     return Choice(ranking, trained, scores, statistics)
 
@@ -146,6 +147,19 @@ def _ranking(
         columns["is_candidate"] = mixing.is_candidate[rows]
         columns["flips_to"] = mixing.flips_to[rows].astype(np.int32)
     return Ranking(task_ids[rows], selection.clusters, **columns)
+
+
+def _shared_first(context: ProjectContext, ranking: Ranking) -> Ranking:
+    """The ranking in the order in which people are served, where the project prefers some tasks.
+
+    With `show_overlap_first` Label Studio serves tasks for several annotators before all others,
+    published or not.
+    """
+    project = context.client.project(context.project_id)
+    if project is None or not project.shows_overlap_first:
+        return ranking
+    shared = context.client.shared_task_ids(context.project_id)
+    return ranking.reordered(np.argsort(~np.isin(ranking.task_ids, shared), kind="stable"))
 
 
 def _predicted(head: LinearHead, embeddings: np.ndarray) -> dict[str, np.ndarray]:

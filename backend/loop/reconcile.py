@@ -57,8 +57,9 @@ def reconcile(worker: WorkerContext, key: str) -> bool:
 
 
 def _advance(context: ProjectContext, state: ProjectState) -> bool:
-    """Read what changed, keep the queue supplied, run the round that is due."""
-    more = sync.read_changes(context)
+    """Read what changed, keep the queue supplied, run the round that is due, then read on."""
+    sync.read_changes(context)
+    more = False
     latest = context.journal.latest_round(context.key)
     if latest is not None and latest.phase != phases.DONE:
         steps.run(context, latest)
@@ -75,6 +76,7 @@ def _advance(context: ProjectContext, state: ProjectState) -> bool:
         more |= supply.top_up(context, published)
         # Asked for its backends, Label Studio asks us for the version, and sorts by its scores.
         context.client.ml_backends(context.project_id)
+    more |= sync.read_pages(context)
     _note_phase(context, standing, published)
     return more or reason is not None
 

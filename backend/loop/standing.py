@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.acquisition import budget_of
-from backend.loop import supply
+from backend.loop import queue_order
 from backend.loop.context import ProjectContext, number_of
 from backend.loop.due import START_TRAINING, Standing
 from model_store.journal import RoundState
@@ -23,7 +23,7 @@ def standing_of(context: ProjectContext, published: RoundState | None) -> Standi
         tuning=number_of(journal.tunings.newest_done(key)),
         waiting=0 if published is None else journal.queue_progress(published).waiting,
         is_whole=journal.tasks.reading(key).is_whole and project.unembedded == 0,
-        is_ranked=published is None or supply.is_ranked(context, published),
+        is_ranked=published is None or queue_order.is_ranked(context, published),
         classes=context.config.classes,
         budget=budget_of(context.settings, len(context.config.classes)),
         lookahead=context.settings.lookahead,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from backend.errors import LabelStudioError
 from backend.label_studio import tab
-from backend.loop import supply
+from backend.loop import publishing, queue_order, supply
 from backend.loop.context import ProjectContext
 from backend.loop.opening import NEWEST_VERSION, newest_version, open_again
 from backend.loop.ranking import Choice, choose
@@ -32,7 +32,7 @@ Step = Callable[[ProjectContext, RoundState], RoundState]
 def run(context: ProjectContext, state: RoundState) -> RoundState:
     """The round done, from the step that the journal names."""
     while state.phase != phases.DONE:
-        if state.phase != phases.SELECT and not supply.is_ranked(context, state):
+        if state.phase != phases.SELECT and not queue_order.is_ranked(context, state):
             state = open_again(context, state)
         started, phase = time.monotonic(), state.phase
         logger.info("project %d round %d: %s", context.project_id, state.number, phase)
@@ -45,7 +45,7 @@ def run(context: ProjectContext, state: RoundState) -> RoundState:
 
 def recall(context: ProjectContext, state: RoundState) -> RoundState:
     """The round's queue as Label Studio holds it: the journal does not know what came last."""
-    supply.recall(context, state)
+    publishing.recall(context, state)
     statistics = {**state.statistics, NEWEST_VERSION: newest_version(context)}
     return context.journal.update_round(state, phase=phases.PUBLISH, statistics=statistics)
 
@@ -80,7 +80,7 @@ def flip(context: ProjectContext, state: RoundState) -> RoundState:
     journal = context.journal
     if journal.queue_progress(state).waiting:
         # It refuses a version that no prediction carries: somebody may have deleted them.
-        if supply.compare(context, state, most=None):
+        if publishing.compare(context, state, most=None):
             return journal.update_round(state, phase=phases.PUBLISH)
         context.client.update_project(context.project_id, model_version=state.model_version)
         _show_queue(context)

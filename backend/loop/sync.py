@@ -10,13 +10,12 @@ Label Studio's clock was set back; what is known stays meanwhile.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-
-import numpy as np
 
 from backend.label_studio.annotations import read_task
 from backend.label_studio.images import image_key
@@ -44,17 +43,31 @@ READ_AGAIN_AFTER_S = 600.0
 BEFORE_ALL = "1970-01-01T00:00:00.000000Z"
 
 
-def read_changes(context: ProjectContext) -> bool:
-    """Bring the mirror up to date; whether the first reading has more to read."""
-    journal, key = context.journal, context.key
-    reading = journal.tasks.reading(key)
-    is_begun = reading.page_count > 0 and reading.config == _config(context)
+def read_changes(context: ProjectContext) -> None:
+    """Bring what the mirror holds up to date."""
+    tasks, key = context.journal.tasks, context.key
+    reading = tasks.reading(key)
+    is_begun = reading.newest_change and reading.config == _config(context)
     reading = _read_changed(context, reading) if is_begun else _begin(context)
-    reading = _read_again_if_lacking(context, reading)
-    if not reading.is_whole:
-        reading = _read_pages(context, reading)
-    journal.tasks.set_reading(key, reading)
-    return not reading.is_whole
+    tasks.set_reading(key, _read_again_if_lacking(context, reading))
+
+
+def read_pages(context: ProjectContext) -> bool:
+    """Go on with the first reading, for READ_FOR_S seconds or until somebody labels.
+
+    One page is read at least; whether there was one to read.
+    """
+    tasks, key = context.journal.tasks, context.key
+    reading = tasks.reading(key)
+    if reading.is_whole:
+        return False
+    started, events = time.monotonic(), _events(context)
+    while not reading.is_whole:
+        reading = _read_page(context, reading)
+        tasks.set_reading(key, reading)
+        if time.monotonic() - started >= READ_FOR_S or _events(context) != events:
+            break
+    return True
 
 
 def compare(context: ProjectContext) -> None:
@@ -171,20 +184,19 @@ def _read_changed(context: ProjectContext, reading: Reading) -> Reading:
     return reading
 
 
-def _read_pages(context: ProjectContext, reading: Reading) -> Reading:
-    """Read pages for READ_FOR_S seconds, one at least."""
-    started = time.monotonic()
-    read = list(reading.pages_read)
-    page_count = reading.page_count or 1
-    while time.monotonic() - started < READ_FOR_S or read == list(reading.pages_read):
-        number = next((page for page in spread_order(page_count) if page not in read), None)
-        if number is None:
-            break
-        page = context.client.task_page(context.project_id, number, PAGE_TASKS)
-        page_count = max(page_count, int(np.ceil(page.total / PAGE_TASKS)))
-        _put(context, page.tasks)
-        read.append(number)
-    return replace(reading, page_count=page_count, pages_read=read)
+def _read_page(context: ProjectContext, reading: Reading) -> Reading:
+    """Read the next page; how many there are is known from the first one on."""
+    unread = (n for n in spread_order(reading.page_count or 1) if n not in reading.pages_read)
+    number = next(unread)
+    page = context.client.task_page(context.project_id, number, PAGE_TASKS)
+    _put(context, page.tasks)
+    page_count = max(reading.page_count, 1, math.ceil(page.total / PAGE_TASKS))
+    return replace(reading, page_count=page_count, pages_read=[*reading.pages_read, number])
+
+
+def _events(context: ProjectContext) -> int:
+    project = context.journal.project(context.key)
+    return 0 if project is None else project.changed
 
 
 def _put(context: ProjectContext, tasks: Iterable[Mapping[str, Any]]) -> str:

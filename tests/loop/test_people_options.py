@@ -136,9 +136,14 @@ def small_organization(monkeypatch):
     monkeypatch.setattr(supply, "NEWCOMERS", 1)
 
 
-@pytest.mark.xfail(strict=True, reason="issue 11: what somebody put off counts as waiting")
+@pytest.fixture
+def drafts_read_at_once(monkeypatch):
+    """Here somebody puts off three tasks in a moment."""
+    monkeypatch.setattr(supply, "DRAFTS_EVERY_S", 0.0)
+
+
 def test_others_are_served_from_the_queue_when_one_puts_most_of_it_off(
-    small_organization, inline, connected_project, people
+    small_organization, drafts_read_at_once, inline, connected_project, people
 ):
     project_id, _ = connected_project(60)
     version = inline.reconcile(project_id)["model_version"]
@@ -196,9 +201,6 @@ def test_tasks_for_two_come_first_and_in_rank_order_when_overlap_is_shown_first(
     assert sorted(ones) == [task_id for task_id in task_ids if overlap[task_id] == 1]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="issue 11: tasks for two that no round published are served first"
-)
 def test_tasks_for_two_are_of_the_queue_when_they_are_few_and_overlap_is_shown_first(
     small_organization, inline, connected_project, annotator
 ):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from backend.label_studio.label_config import ImageChoices
-from backend.loop import supply
+from backend.loop import publishing, queue_order, supply
 from backend.loop.context import ProjectContext, WorkerContext
 from backend.settings import Settings
 from model_store.journal import Journal
@@ -32,6 +32,8 @@ class ImitatedLabelStudio:
         self.requests = 0
         self.lost = 0
         self.gone: set[int] = set()
+        self.drafted: list[int] = []
+        self.looks = 0
 
     def create_prediction(self, task_id: int, **fields: Any) -> int | None:
         self.requests += 1
@@ -59,6 +61,10 @@ class ImitatedLabelStudio:
     def published(self) -> list[int]:
         return [task_id for task_id, _version in self.stored.values()]
 
+    def drafted_task_ids(self, _project_id: int, task_ids: list[int]) -> list[int]:
+        self.looks += 1
+        return sorted(set(self.drafted) & set(task_ids))
+
     def store_late(self, task_id: int) -> None:
         """The last prediction of a task once more, by a request that nobody waits for any more."""
         (version,) = {version for one, version in self.stored.values() if one == task_id}
@@ -78,9 +84,23 @@ class ImitatedLabelStudio:
         return {"id": task_id, "predictions": predictions}
 
 
+class SteppedClock:
+    """Stands still until a test moves it."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def journal(tmp_path) -> Journal:
-    journal = Journal.in_folder(tmp_path, clock=lambda: 1000.0)
+def clock() -> SteppedClock:
+    return SteppedClock()
+
+
+@pytest.fixture
+def journal(tmp_path, clock) -> Journal:
+    journal = Journal.in_folder(tmp_path, clock=clock)
     journal.note_changed(KEY)
     journal.update_project(KEY, users=1)
     journal.tasks.put(KEY, [mirrored_task(task_id) for task_id in range(POOL)])
@@ -171,10 +191,10 @@ def test_labels_per_s_are_no_more_than_people_can_give_when_annotated_tasks_were
 
 
 def test_ranking_is_lost_when_its_file_is_missing_or_damaged(context, state):
-    assert supply.is_ranked(context, state)
-    assert not supply.is_ranked(context, round_state(9))
+    assert queue_order.is_ranked(context, state)
+    assert not queue_order.is_ranked(context, round_state(9))
     context.folder.ranking_file(3).write_bytes(b"PAR1")
-    assert not supply.is_ranked(context, state)
+    assert not queue_order.is_ranked(context, state)
 
 
 def test_rounds_are_taken_to_last_ten_seconds_when_they_were_shorter(context, journal):
@@ -233,6 +253,42 @@ def test_top_up_goes_on_where_it_ended_as_far_as_the_pool_goes(
     assert label_studio.published() == list(range(POOL))[::-1]
     # One request a label, whole chunks of them at a time.
     assert label_studio.requests == POOL
+
+
+def test_drafts_are_looked_at_now_and_then(context, state, label_studio, clock):
+    top_up(context, state)
+    clock.now += 0.9 * supply.DRAFTS_EVERY_S
+    top_up(context, state)
+    assert label_studio.looks == 1
+    clock.now += 0.2 * supply.DRAFTS_EVERY_S
+    top_up(context, state)
+    assert label_studio.looks == 2
+
+
+def test_drafts_are_looked_at_again_when_the_clock_was_set_back(
+    context, state, label_studio, clock
+):
+    top_up(context, state)
+    clock.now -= 3600.0
+    top_up(context, state)
+    assert label_studio.looks == 2
+
+
+def test_tasks_of_which_somebody_keeps_a_draft_do_not_wait_for_the_others(
+    context, state, journal, label_studio, clock
+):
+    top_up(context, state)
+    assert journal.queue_progress(state).waiting == 8
+    label_studio.drafted = [39, 38, 35, 34, 1]  # one that no round published
+    clock.now += supply.DRAFTS_EVERY_S
+    top_up(context, state)
+    assert label_studio.published() == list(range(39, 23, -1))
+    assert journal.queue_progress(state).waiting == 16 - 4
+    label_studio.drafted = []
+    clock.now += supply.DRAFTS_EVERY_S
+    top_up(context, state)
+    assert journal.queue_progress(state).waiting == 16
+    assert [task.task_id for task in journal.waiting_tasks(state)] == label_studio.published()
 
 
 def test_top_up_leaves_out_what_was_labeled_or_skipped_meanwhile(
@@ -314,23 +370,23 @@ def test_publish_first_takes_no_more_than_there_is(context, journal, label_studi
 
 def test_preselection_is_the_class_when_the_config_has_it(context):
     task = queued_task(0, class_name="dog", probability=0.75)
-    (region,) = supply.preselection(context, task)
+    (region,) = publishing.preselection(context, task)
     assert (region["from_name"], region["value"]) == ("label", {"choices": ["dog"]})
 
 
 def test_preselection_is_empty_when_nothing_was_trained(context):
-    assert supply.preselection(context, queued_task(0)) == []
+    assert publishing.preselection(context, queued_task(0)) == []
 
 
 def test_preselection_is_empty_when_the_config_lost_the_class_meanwhile(context):
     config = replace(CONFIG, classes=("cat", "bird"))
     task = queued_task(0, class_name="dog", probability=0.75)
-    assert supply.preselection(replace(context, config=config), task) == []
+    assert publishing.preselection(replace(context, config=config), task) == []
     assert CLASSES[1] == "dog"
 
 
 def test_requests_go_side_by_side_when_each_takes_long(context, state, label_studio, monkeypatch):
-    monkeypatch.setattr(supply, "SLOW_REQUEST_S", 0.0)
+    monkeypatch.setattr(publishing, "SLOW_REQUEST_S", 0.0)
     store, all_but_the_first = label_studio.create_prediction, threading.Barrier(supply.CHUNK - 1)
 
     def slowly(task_id, **fields):
@@ -343,12 +399,23 @@ def test_requests_go_side_by_side_when_each_takes_long(context, state, label_stu
     assert sorted(label_studio.published()) == list(range(32, 40))
 
 
+def test_a_pass_publishes_a_large_chunk_when_each_request_takes_long(
+    context, state, label_studio, journal, monkeypatch
+):
+    monkeypatch.setattr(publishing, "SLOW_REQUEST_S", 0.0)
+    monkeypatch.setattr(supply, "PUBLISH_FOR_S", 0.0)
+    journal.update_project(KEY, users=100)
+    monkeypatch.setattr(supply, "CHUNK_WHERE_SLOW", 20)
+    assert supply.top_up(context, state)
+    assert len(label_studio.published()) == supply.CHUNK + 20
+
+
 def test_one_of_two_predictions_is_deleted_when_a_request_was_stored_late(
     context, state, journal, label_studio
 ):
     top_up(context, state)
     label_studio.store_late(39)
-    assert not supply.compare(context, state)
+    assert not publishing.compare(context, state)
     assert sorted(label_studio.published()) == list(range(32, 40))
     known = {task.task_id: task.prediction_id for task in journal.queue(state)}
     assert {task_id: label_studio.id_of(task_id) for task_id in known} == known
@@ -362,7 +429,7 @@ def test_the_other_of_two_predictions_stays_when_the_known_one_was_deleted(
     label_studio.store_late(known.task_id)
     label_studio.store_late(known.task_id)
     label_studio.delete_prediction(known.prediction_id)
-    assert not supply.compare(context, state)
+    assert not publishing.compare(context, state)
     assert journal.queue(state)[0].prediction_id == label_studio.id_of(known.task_id)
 
 
@@ -378,7 +445,7 @@ def test_recalled_queue_is_what_label_studio_holds_and_nothing_is_published_twic
         journal.note_gone(state, task.task_id)
         journal.tasks.put(KEY, [mirrored_task(task.task_id)])
     label_studio.delete_prediction(label_studio.id_of(38))
-    supply.recall(context, state)
+    publishing.recall(context, state)
     queue = journal.queue(state)
     assert [task.task_id for task in queue] == [39, 38, 37, 36, 35, 34, 33, 32, POOL]
     assert [task.rank for task in queue] == [0, 1, 2, 3, 4, 5, 6, 7, POOL]

@@ -101,9 +101,33 @@ def make_context(journal, tmp_path, monkeypatch):
     return make
 
 
+def look(context):
+    """One pass; whether the first reading has more to read."""
+    sync.read_changes(context)
+    sync.read_pages(context)
+    return not context.journal.tasks.reading(KEY).is_whole
+
+
+def test_first_reading_pauses_when_somebody_labels(make_context, journal, monkeypatch):
+    context = make_context(70)
+    monkeypatch.setattr(sync, "READ_FOR_S", 3600.0)
+    read_page = context.client.task_page
+
+    def label_at_the_third(*page):
+        if len(context.client.pages) == 2:
+            journal.note_changed(KEY)
+        return read_page(*page)
+
+    context.client.task_page = label_at_the_third
+    assert look(context)
+    assert len(context.client.pages) == 3
+    assert not look(context)
+    assert sorted(context.client.pages) == [1, 2, 3, 4, 5, 6, 7]
+
+
 def read_all(context):
     passes = 1
-    while sync.read_changes(context):
+    while look(context):
         passes += 1
     return passes
 
@@ -120,9 +144,9 @@ def test_spread_order_has_every_page_once(count):
 
 def test_first_reading_is_by_pages_that_spread_over_the_project(make_context, journal):
     context = make_context(40)
-    assert sync.read_changes(context)
+    assert look(context)
     assert journal.tasks.ids(KEY) == list(range(1, 11))
-    assert sync.read_changes(context)
+    assert look(context)
     assert context.client.pages == [1, 3]
     read_all(context)
     assert sorted(context.client.pages) == [1, 2, 3, 4]
@@ -131,7 +155,7 @@ def test_first_reading_is_by_pages_that_spread_over_the_project(make_context, jo
 
 def test_reading_goes_on_where_it_was_when_the_worker_was_killed(make_context):
     context = make_context(40)
-    sync.read_changes(context)
+    look(context)
     again = replace(context, client=context.client)
     read_all(again)
     assert sorted(context.client.pages) == [1, 2, 3, 4]
@@ -153,7 +177,7 @@ def test_only_what_changed_is_read_after_that(make_context, journal, clock):
     context.client.pages.clear()
     context.client.change(7, seconds=30, label="dog")
     context.client.change(26, seconds=31)
-    assert not sync.read_changes(context)
+    assert not look(context)
     assert context.client.pages == []
     assert journal.tasks.counts(KEY).labeled == 1
     assert journal.tasks.columns(KEY)["class_name"][6] == "dog"
@@ -168,10 +192,10 @@ def test_a_change_that_shows_late_is_not_missed(make_context, journal, clock):
     context = make_context(5)
     read_all(context)
     context.client.change(1, seconds=30, label="cat")
-    sync.read_changes(context)
+    look(context)
     clock[0] += 2
     context.client.change(2, seconds=25, label="cat")
-    sync.read_changes(context)
+    look(context)
     assert journal.tasks.counts(KEY).labeled == 2
 
 
@@ -179,8 +203,8 @@ def test_nothing_is_read_twice_for_good_after_an_import(make_context, journal, c
     context = make_context(5)
     read_all(context)
     clock[0] += 60
-    sync.read_changes(context)  # with overlap, for the last time
-    sync.read_changes(context)
+    look(context)  # with overlap, for the last time
+    look(context)
     newest = datetime.fromisoformat(context.client.newest_change(12).replace("Z", "+00:00"))
     assert context.client.asked_since[-1] == newest
 
@@ -190,10 +214,10 @@ def test_a_late_change_is_not_missed_when_only_polling_finds_it(make_context, jo
     read_all(context)
     clock[0] += 60
     context.client.change(1, seconds=70, label="cat")
-    sync.read_changes(context)
+    look(context)
     context.client.change(2, seconds=69, label="cat")
     clock[0] += 60
-    sync.read_changes(context)
+    look(context)
     assert journal.tasks.counts(KEY).labeled == 2
 
 
@@ -202,7 +226,7 @@ def test_a_dense_import_is_read_to_its_end(make_context, journal, clock, monkeyp
     monkeypatch.setattr(sync, "MANY_CHANGES", 20)
     context = make_context(60)
     for _ in range(8):
-        sync.read_changes(context)
+        look(context)
         clock[0] += 3
     assert journal.tasks.reading(KEY).is_whole
     assert len(journal.tasks.ids(KEY)) == 60
@@ -215,7 +239,7 @@ def test_an_import_of_very_many_tasks_is_read_by_pages(make_context, journal, cl
     clock[0] += 60
     for task_id in range(100, 150):
         context.client.change(task_id, seconds=90)
-    assert sync.read_changes(context)
+    assert look(context)
     clock[0] += 60
     read_all(context)
     assert len(journal.tasks.ids(KEY)) == 65
@@ -226,10 +250,10 @@ def test_new_tasks_are_noted_as_not_looked_at(make_context, journal, clock):
     read_all(context)
     journal.update_project(KEY, unembedded=0)
     context.client.change(3, seconds=30, label="cat")
-    sync.read_changes(context)
+    look(context)
     assert journal.project(KEY).unembedded == 0
     context.client.change(6, seconds=31)
-    sync.read_changes(context)
+    look(context)
     assert journal.project(KEY).unembedded is None
 
 
@@ -267,7 +291,7 @@ def test_compare_keeps_what_came_while_it_listed(make_context, journal, clock):
     def list_slowly(project_id):
         ids = listed(project_id)
         context.client.change(6, seconds=40)
-        sync.read_changes(context)
+        look(context)
         return ids
 
     del context.client.tasks[2]
@@ -302,10 +326,10 @@ def test_labels_are_found_that_label_studio_dates_back(make_context, journal, cl
     clock[0] += 700
     context.client.change(7, seconds=-3000, label="dog")
     looked_at(journal, clock, annotations=1)
-    sync.read_changes(context)
+    look(context)
     clock[0] += 59
     looked_at(journal, clock, annotations=1)
-    sync.read_changes(context)
+    look(context)
     assert journal.tasks.counts(KEY).labeled == 0  # it may only be a moment ahead
     clock[0] += 2
     looked_at(journal, clock, annotations=1)
@@ -323,12 +347,12 @@ def test_all_tasks_are_read_again_only_after_label_studio_counted_anew(
     clock[0] += 700
     looked_at(journal, clock, annotations=1)
     context.client.change(7, seconds=2)
-    sync.read_changes(context)
+    look(context)
     clock[0] += 100
     context.client.pages.clear()
-    sync.read_changes(context)
+    look(context)
     looked_at(journal, clock, annotations=0)
-    sync.read_changes(context)
+    look(context)
     assert context.client.pages == []
     assert journal.tasks.reading(KEY).lacking_since == 0.0
 
@@ -351,9 +375,9 @@ def test_reading_settles_when_the_clock_was_set_back(make_context, journal, cloc
     read_all(context)
     clock[0] += 60
     context.client.change(3, seconds=30, label="cat")
-    sync.read_changes(context)
+    look(context)
     clock[0] -= 3600
-    sync.read_changes(context)
-    sync.read_changes(context)
+    look(context)
+    look(context)
     since = context.client.asked_since
     assert since[-1] - since[-2] == sync.OVERLAP
