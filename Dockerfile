@@ -1,7 +1,8 @@
 # The backend alone. PyPI's torch carries CUDA (several GB) and runs on processors too; for a small
 # image without a GPU:
 #   docker build --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu -t alfa-mix-backend .
-FROM python:3.12-slim
+# `make container` carries these steps out without an engine. The locks are of this Python.
+FROM python:3.13-slim
 
 ARG TORCH_INDEX=
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -10,13 +11,20 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PYTHONUNBUFFERED=1
 
 RUN useradd --create-home --uid 10001 backend \
-    && install -d -o backend -g backend /data
+    && install -d -m 0700 -o backend -g backend /data
 WORKDIR /app
 
-# The same two steps as in the Makefile; label-studio-ml without its outdated pins.
-COPY requirements.txt requirements-label-studio-ml.txt ./
-RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt \
-    && pip install --no-deps -r requirements-label-studio-ml.txt
+# Every package is in a lock with its hashes, label-studio-ml without its outdated pins among them.
+# Another index has torch and torchvision in other builds: these two alone come from it, of the same
+# versions, and instead of PyPI's and the CUDA libraries.
+COPY requirements.lock requirements-cuda.lock ./
+RUN if [ -n "$TORCH_INDEX" ]; then \
+        pip install --no-deps --index-url "$TORCH_INDEX" \
+            $(grep -oE '^torch(vision)?==[^ ]+' requirements-cuda.lock); \
+    else \
+        pip install --no-deps --require-hashes -r requirements-cuda.lock; \
+    fi \
+    && pip install --no-deps --require-hashes -r requirements.lock
 COPY LICENSE ./
 COPY model_store model_store
 COPY backend backend

@@ -12,19 +12,30 @@ BIN := $(VENV)/bin
 # Test processes side by side, each with a Label Studio of its own; as many as there are cores.
 JOBS ?= 2
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+# Empty: PyPI's torch, with CUDA. Another index serves torch and torchvision alone, never a package
+# that only looks like one of ours: https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+TORCH_PINS := grep -E '^torch(vision)?==' requirements.txt
+TOOLS := .venv-tools
+# What the container installs, for its Python; packages that torch needs for CUDA alone stand apart.
+IMAGE_PYTHON = $(shell sed -n 's/^FROM python:\([0-9.]*\).*/\1/p' Dockerfile)
+UV_COMPILE = $(TOOLS)/bin/uv pip compile --quiet --python-platform linux \
+	--python-version $(IMAGE_PYTHON) --generate-hashes --no-annotate --no-header
+CUDA_PACKAGES := ^(torch|torchvision|triton|cuda-[a-z0-9-]+|nvidia-[a-z0-9-]+)==
 
 .DEFAULT_GOAL := help
-.PHONY: help install test soak demo serve evidence lint clean chromium
+.PHONY: help install test soak demo serve evidence lint container lock audit clean chromium postgresql debootstrap
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 install: $(VENV)/.dev $(VENV)/.pretrain $(LABEL_STUDIO_VENV)/.installed ## both virtual environments: ours (.venv) and Label Studio's (.venv-label-studio)
 
-test: install chromium lint ## set everything up and run all tests; one file: make test ARGS=tests/demo
+test: install chromium postgresql lint ## set everything up and run all tests; one file: make test ARGS=tests/demo
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-soak: install chromium ## the tests that take minutes each: faults of processes, files and Label Studio, and crowds
+soak: install chromium postgresql ## faults on a running loop as a table (JSON=FILE keeps its rows), 30 minutes, then the tests that take minutes each
+	$(BIN)/python -m benchmarks soak $(if $(JSON),--json $(JSON))
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m soak $(ARGS)
 
 demo: $(VENV)/.service $(LABEL_STUDIO_VENV)/.installed ## Label Studio, backend and a sample project; DATASET=<folder of class folders>, ARGS="--annotate 3"
@@ -41,13 +52,30 @@ lint: $(VENV)/.dev ## check style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+container: $(VENV)/.dev $(LABEL_STUDIO_VENV)/.installed debootstrap ## the Dockerfile's steps without an engine, and compose's Label Studio connected; as root, 8 GB; ARGS="--keep"
+	$(BIN)/python -m tests.container $(ARGS)
+
+lock: $(TOOLS)/.installed ## requirements.lock and requirements-cuda.lock from the pins; ARGS=--upgrade renews what no file pins
+	cat requirements.lock requirements-cuda.lock >$(TOOLS)/all.lock
+	$(UV_COMPILE) requirements.txt -o $(TOOLS)/all.lock $(ARGS) >/dev/null
+	$(UV_COMPILE) --no-deps requirements-label-studio-ml.txt >>$(TOOLS)/all.lock
+	awk 'BEGIN { plain = "requirements.lock"; cuda = "requirements-cuda.lock"; \
+	print "# What the container installs. Made by `make lock`." >plain; \
+	print "# What the container installs where TORCH_INDEX is empty. Made by `make lock`." >cuda } \
+	/^[a-z]/ { file = /$(CUDA_PACKAGES)/ ? cuda : plain } { print >file }' $(TOOLS)/all.lock
+
+audit: $(TOOLS)/.installed ## known vulnerabilities of what the container installs (needs PyPI's advisories)
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes \
+	-r requirements.lock -r requirements-cuda.lock $(ARGS)
+
 clean: ## remove the virtual environments and caches; ./data and ./demo stay
-	rm -rf $(VENV) .venv-label-studio .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-label-studio $(TOOLS) .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # label-studio-ml pins old, vulnerable versions of what requirements.txt pins anew: hence --no-deps.
 $(VENV)/.service: requirements.txt requirements-label-studio-ml.txt | $(VENV)/bin/pip
 	@echo "Installing the backend into $(VENV); the first time this downloads PyTorch."
+	$(if $(TORCH_INDEX),$(BIN)/python $(PIP_INSTALL) --no-deps --index-url $(TORCH_INDEX) $$($(TORCH_PINS)))
 	$(BIN)/python $(PIP_INSTALL) -r requirements.txt
 	$(BIN)/python $(PIP_INSTALL) --no-deps -r requirements-label-studio-ml.txt
 	@touch $@
@@ -65,6 +93,10 @@ $(LABEL_STUDIO_VENV)/.installed: requirements-label-studio.txt | $(LABEL_STUDIO_
 	$(LABEL_STUDIO_VENV)/bin/python $(PIP_INSTALL) -r requirements-label-studio.txt
 	@touch $@
 
+$(TOOLS)/.installed: requirements-tools.txt | $(TOOLS)/bin/pip
+	$(TOOLS)/bin/python $(PIP_INSTALL) -r requirements-tools.txt
+	@touch $@
+
 # Debian's python3 has no ensurepip unless python3-venv is installed; a pip from 22.3 can step in.
 %/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -73,14 +105,32 @@ $(LABEL_STUDIO_VENV)/.installed: requirements-label-studio.txt | $(LABEL_STUDIO_
 	$(PYTHON) -m venv $* >/dev/null 2>&1 || { $(PYTHON) -m venv --clear --without-pip $* \
 	&& $(PYTHON) -m pip --python $*/bin/python install --quiet --disable-pip-version-check pip; }
 
-# Only for the browser tests. Without it they are skipped, except in CI, where they fail.
+# Only for the tests. Without them those that need a browser or a PostgreSQL are skipped, except in CI,
+# where they fail.
 chromium:
 	@for name in chromium chromium-browser google-chrome; do \
-	command -v $$name >/dev/null && exit 0; done; \
-	command -v apt-get >/dev/null || { echo "No Chromium: browser tests are skipped."; exit 0; }; \
+	command -v $$name >/dev/null && exit 0; done; $(call apt_install,chromium,Chromium,browser tests)
+
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && exit 0; \
+	$(call apt_install,postgresql,PostgreSQL,tests of several machines)
+
+# $(1): Debian's package, $(2): its name, $(3): what is skipped without it.
+define apt_install
+	command -v apt-get >/dev/null || { echo "No $(2): $(3) are skipped."; exit 0; }; \
 	if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo="sudo -n"; else \
-	echo "No Chromium, and no right to install it: browser tests are skipped."; exit 0; fi; \
-	echo "Installing Chromium for the browser tests."; \
+	echo "No $(2), and no right to install it: $(3) are skipped."; exit 0; fi; \
+	echo "Installing $(2) for the $(3)."; \
 	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
-	apt-get install -y -qq --no-install-recommends chromium >/dev/null \
-	|| echo "Chromium could not be installed: browser tests are skipped."
+	apt-get install -y -qq --no-install-recommends $(1) >/dev/null \
+	|| echo "$(2) could not be installed: $(3) are skipped."
+endef
+
+# Only for `make container`.
+debootstrap:
+	@command -v debootstrap >/dev/null || { \
+	command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+	&& echo "Installing debootstrap." && apt-get update -qq \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends debootstrap \
+	>/dev/null; } || { echo "No debootstrap, and it could not be installed" \
+	"(needed are Debian or Ubuntu, and root)." >&2; exit 1; }

@@ -24,7 +24,9 @@ class Command:
 COMMANDS: Mapping[str, Command] = {
     "serve": Command("backend.process.serve", "the backend: the web process and one worker"),
     "worker": Command("backend.loop.command", "one worker alone"),
-    "doctor": Command("backend.doctor", "check settings, weights and every connected project"),
+    "doctor": Command(
+        "backend.doctor.command", "check the machine, Label Studio and every connected project"
+    ),
     "demo": Command(
         "backend.demo.command", "Label Studio, the backend and a sample project, ready"
     ),

@@ -52,11 +52,19 @@ class StoreError(AlfaMixError):
 
 
 class JournalError(StoreError):
-    """The journal cannot be read or written now: it is locked, or the disk is full."""
+    """The journal cannot be read or written now: it is locked or away, or the disk is full."""
+
+
+class JournalLockedError(JournalError):
+    """Another process writes, and was waited for."""
 
 
 class JournalDamagedError(JournalError):
     """The journal is damaged or gone; waiting does not help, its copy may."""
+
+
+class LeaseLostError(StoreError):
+    """Another worker took the project over: this one may write nothing of it any more."""
 
 
 class PretrainingError(AlfaMixError):

@@ -7,6 +7,7 @@ the function that turns the text of the environment into a value.
 from __future__ import annotations
 
 import difflib
+import importlib
 import ipaddress
 import logging
 import os
@@ -42,7 +43,7 @@ def _setting(variable: str, default: Any, parse: Callable[[str], Any], help: str
 
 
 def _is_secret(variable: str) -> bool:
-    return variable.endswith(("_KEY", "_PASS"))
+    return variable.endswith(("_KEY", "_PASS", "_DATABASE_URL"))
 
 
 def _text(value: str) -> str:
@@ -54,6 +55,21 @@ def _url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("a URL such as http://localhost:8080")
     return value.rstrip("/")
+
+
+def _database_url(value: str) -> str:
+    parts = urlsplit(value)
+    is_postgresql = parts.scheme in ("postgresql", "postgresql+psycopg")
+    if not is_postgresql or not parts.path.strip("/") or value.count("@") > 1:
+        raise ValueError(
+            "a URL such as postgresql+psycopg://user:password@host/database, with %40 for an @ in "
+            "the password"
+        )
+    try:
+        importlib.import_module("psycopg")
+    except ImportError as error:
+        raise ValueError(f"the driver as well: pip install 'psycopg[binary]' ({error})") from error
+    return value
 
 
 def _file(value: str) -> Path:
@@ -142,6 +158,13 @@ class Settings:
         _folder,
         "Folder of everything that lasts: journal, checkpoints, embeddings.",
     )
+    database_url: str = _setting(
+        "ALFAMIX_DATABASE_URL",
+        "",
+        _database_url,
+        "A PostgreSQL for the journal, where several machines share the work; empty: a SQLite file "
+        "in `MODEL_DIR`.",
+    )
     host: str = _setting("HOST", "0.0.0.0", _text, "Address that the backend listens on.")
     port: int = _setting("PORT", 9090, _whole(1, 65535), "Port that the backend listens on.")
     public_url: str = _setting(
@@ -194,8 +217,21 @@ class Settings:
         _pattern(r"head|full|blocks:[1-9]\d*", "head, full, or blocks:n such as blocks:2"),
         "What is trained: `head`, `blocks:n` (the last n blocks) or `full`.",
     )
+    head: str = _setting(
+        "ALFAMIX_HEAD",
+        "auto",
+        _pattern(
+            "auto|lda|ridge|logistic|means|adam",
+            "one of auto, lda, ridge, logistic, means, adam",
+        ),
+        "Linear head of a round: `lda`, `ridge`, `logistic`, `means`, or `adam` (the steps of "
+        "fine-tuning); `auto` chooses by labels that a head was not fitted on.",
+    )
     head_lr: float = _setting(
-        "ALFAMIX_HEAD_LR", 1e-3, _number(1e-8, 1.0), "Learning rate of the linear head (Adam)."
+        "ALFAMIX_HEAD_LR",
+        1e-3,
+        _number(1e-8, 1.0),
+        "Learning rate of the linear head where it is trained by steps (Adam).",
     )
     block_lr: float = _setting(
         "ALFAMIX_BLOCK_LR", 5e-5, _number(1e-9, 1.0), "Learning rate of the ViT's blocks (Adam)."

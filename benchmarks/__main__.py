@@ -13,11 +13,13 @@ from backend.errors import AlfaMixError, SettingsError
 # Each has a `main(argv) -> int` of its own; imported when it is asked for.
 COMMANDS = {
     "acquisition": ("benchmarks.acquisition", "how fast the strategies choose"),
+    "heads": ("benchmarks.heads", "what a kind of head is worth at equal labels"),
     "learning-curves": ("benchmarks.learning_curves", "accuracy per label on real data"),
     "loop": ("benchmarks.loop", "who waits how long on a running Label Studio"),
     "many": ("benchmarks.many", "how soon very many tasks have a queue"),
     "people": ("benchmarks.people", "who is turned away, and who is served outside the queue"),
     "pretraining": ("benchmarks.pretraining", "what the shipped ViT knows without labels"),
+    "soak": ("benchmarks.soak", "what is lost, doubled or stuck when things go wrong"),
     "timed-replay": ("benchmarks.timed_replay", "what labels are worth while others compute"),
 }
 

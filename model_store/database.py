@@ -1,42 +1,47 @@
-"""The journal's database: one SQLite file, or any database URL of SQLAlchemy.
+"""The journal's database: one SQLite file, or a PostgreSQL that several machines share.
 
-Whatever SQLite refuses is a JournalError that says why, without a path: `/status` shows it.
+Whatever it refuses is a JournalError that says why, without a path or an address: `/status` shows
+it. What is the database's own stands in `sqlite` and `postgresql`.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import copy
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 
-from backend.errors import JournalDamagedError, JournalError, StoreError
-from model_store import schema
+from backend.errors import JournalError, JournalLockedError, StoreError
+from model_store import postgresql, schema, sqlite
 
 Row = TypeVar("Row")
 Clock = Callable[[], float]
+# Called with a transaction, and whether others of the same holder are to wait for its end.
+Fence = Callable[[sa.Connection, bool], None]
 # How long a lock of another process is waited for.
 BUSY_S = 30.0
 
-# SQLite's primary result codes, and what each says of the journal.
-LOCKS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-REFUSALS: Mapping[int, str] = {
-    **dict.fromkeys(LOCKS, "is locked by another process"),
-    sqlite3.SQLITE_FULL: "cannot be written: no space is left",
-    sqlite3.SQLITE_READONLY: "cannot be written: it is read-only",
-    sqlite3.SQLITE_PERM: "cannot be opened: no right to",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk fails or no space is left",
-}
-# SQLITE_ERROR: a table or a column that should be there is not.
-DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
+class Dialect(Protocol):
+    """What is a database's own: the module `sqlite` or `postgresql`."""
 
-class _JournalLockedError(JournalError):
-    """Another process writes."""
+    def create_engine(self, url: str, busy_s: float) -> sa.Engine: ...
+
+    def take_turns(self, connection: sa.Connection) -> None: ...
+
+    def check(self, connection: sa.Connection) -> None: ...
+
+    def insert_if_missing(self, table: sa.Table) -> sa.Insert: ...
+
+    def unreadable(self, error: Exception) -> JournalError: ...
+
+    def named(self, error: BaseException) -> JournalError | None: ...
+
+    def shown(self, url: str) -> str: ...
 
 
 class Database:
@@ -48,18 +53,41 @@ class Database:
     def __init__(self, url: str, clock: Clock = time.time, *, busy_s: float = BUSY_S) -> None:
         """Open (and create where needed) the tables at an SQLAlchemy database URL.
 
-        busy_s: how long a lock of another process is waited for, of SQLite only.
+        busy_s: how long a lock of another process is waited for.
         StoreError: it cannot be opened or written, or a later release wrote it.
         """
         self._url = url
-        self._is_sqlite = url.startswith("sqlite")
+        self._dialect = dialect_of(url)
         self.engine = _engine(url, busy_s)
         self._impatient = _engine(url, busy_s=0.0)
         self._clock = clock
+        self._fence: Fence | None = None
         try:
-            schema.prepare(self.engine)
-        except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"the journal {url} cannot be opened or written: {error}") from error
+            with self.engine.begin() as connection:
+                self._dialect.take_turns(connection)
+                schema.prepare(connection)
+        except (sa.exc.SQLAlchemyError, JournalError) as error:
+            if self.is_embedded and isinstance(error, JournalError):
+                raise
+            self.close()
+            raise StoreError(
+                f"the journal {self._dialect.shown(url)} cannot be opened or written: "
+                f"{error.__cause__ or error}"
+            ) from error
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is a file of this machine's own."""
+        return self._dialect is sqlite
+
+    def under(self, fence: Fence) -> Database:
+        """The same database; `fence` is called first in each transaction that writes.
+
+        Whatever it raises keeps the transaction from being written.
+        """
+        fenced = copy.copy(self)
+        fenced._fence = fence
+        return fenced
 
     def now(self) -> float:
         """Seconds since the epoch, by the journal's clock."""
@@ -77,10 +105,8 @@ class Database:
 
     def verify(self) -> None:
         """Read every row of every table. JournalDamagedError: something cannot be read."""
-        if self._is_sqlite:
-            found = [row[0] for row in self.rows(sa.text("PRAGMA quick_check(1)"))]
-            if found != ["ok"]:
-                raise JournalDamagedError(f"the journal is damaged: {found[0]}")
+        with self.engine.connect() as connection:
+            self._dialect.check(connection)
         for table in schema.metadata.sorted_tables:
             for _ in self.rows(sa.select(table)):
                 pass
@@ -94,20 +120,35 @@ class Database:
         try:
             with self._impatient.begin() as connection:
                 connection.execute(as_it_is)
-        except _JournalLockedError:
+        except JournalLockedError:
             return
+
+    @contextmanager
+    def transaction(self, *, alone: bool = False) -> Iterator[sa.Connection]:
+        """One that writes: all of it, or nothing where anything is raised.
+
+        alone: it replaces rows, and others of the same project wait for its end, as in a file.
+        """
+        with self.engine.begin() as connection:
+            if self._fence is not None:
+                self._fence(connection, alone)
+            yield connection
 
     def write(self, *statements: sa.Executable) -> None:
         """Execute statements in one transaction."""
-        with self.engine.begin() as connection:
+        with self.transaction() as connection:
             for statement in statements:
                 connection.execute(statement)
 
     def insert_all(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
         """Insert rows in one transaction; none is no error."""
         if rows:
-            with self.engine.begin() as connection:
+            with self.transaction() as connection:
                 connection.execute(table.insert(), rows)
+
+    def insert_if_missing(self, table: sa.Table) -> sa.Insert:
+        """An insert that leaves a row as it is whose key is there already."""
+        return self._dialect.insert_if_missing(table)
 
     def rows(self, statement: sa.Executable) -> Iterator[sa.Row]:
         """Every row of a statement."""
@@ -115,9 +156,7 @@ class Database:
             try:
                 yield from connection.execute(statement)
             except (ValueError, TypeError) as error:
-                raise JournalDamagedError(
-                    f"the journal is damaged: a row cannot be read ({error})"
-                ) from error
+                raise self._dialect.unreadable(error) from error
 
     def all(self, kind: type[Row], statement: sa.Select) -> list[Row]:
         """Every row of a statement whose columns are the fields of `kind`."""
@@ -144,6 +183,11 @@ def columns_of(kind: type[Any], table: sa.Table) -> list[sa.Column]:
     return [table.c[column.name] for column in fields(kind)]
 
 
+def dialect_of(url: str) -> Dialect:
+    """The dialect of a database URL."""
+    return sqlite if url.startswith("sqlite") else postgresql
+
+
 def lacks(url: str, busy_s: float) -> bool:
     """Whether a database of today's layout lacks a table or a column. JournalError."""
     engine = _engine(url, busy_s)
@@ -155,27 +199,12 @@ def lacks(url: str, busy_s: float) -> bool:
 
 
 def _engine(url: str, busy_s: float) -> sa.Engine:
-    is_sqlite = url.startswith("sqlite")
-    engine = sa.create_engine(url, connect_args={"timeout": busy_s} if is_sqlite else {})
-    sa.event.listen(engine, "handle_error", lambda found: named(found.original_exception))
-    if is_sqlite:
-        sa.event.listen(engine, "connect", _prepare_sqlite)
+    dialect = dialect_of(url)
+    engine = dialect.create_engine(url, busy_s)
+
+    def name(found: sa.engine.ExceptionContext) -> JournalError | None:
+        # What a look at an idle connection finds, SQLAlchemy itself puts right.
+        return None if found.is_pre_ping else dialect.named(found.original_exception)
+
+    sa.event.listen(engine, "handle_error", name)
     return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # WAL: the web process reads and notes while the worker writes.
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def named(error: BaseException) -> JournalError | None:
-    """What SQLite's own error says of the journal; None where it says something of a statement."""
-    if not isinstance(error, sqlite3.DatabaseError):
-        return None
-    # Text that is no UTF-8 has no code.
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-    if code in DAMAGES:
-        return JournalDamagedError(f"the journal is damaged: {error}")
-    kind = _JournalLockedError if code in LOCKS else JournalError
-    return kind(f"the journal {REFUSALS[code]} ({error})") if code in REFUSALS else None

@@ -6,6 +6,7 @@ transactions.
 
 from __future__ import annotations
 
+import copy
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,9 +16,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from backend.errors import StoreError
 from model_store import phases, versions
 from model_store.database import BUSY_S, Clock, Database, columns_of, values_of
-from model_store.files import make_private_folder
+from model_store.files import make_private_folder, write_bytes
+from model_store.leases import Lease, Leases, fence
 from model_store.schema import batch, instance, project, round_, task, unreadable
 from model_store.task_mirror import TaskMirror, parts
 from model_store.tunings import Tunings
@@ -25,6 +28,8 @@ from model_store.upkeep import Upkeep
 
 # The file of an embedded journal, in the folder of its Label Studio.
 JOURNAL_NAME = "journal.sqlite"
+# In the folder of a journal that several machines share: the name of that journal.
+MARK_NAME = "journal.name"
 
 # Projects that Label Studio has not confirmed yet; one more takes the place of the oldest.
 UNCONFIRMED_PROJECTS = 50
@@ -164,10 +169,13 @@ class Journal:
         busy_s: how long another process that writes is waited for.
         StoreError: the database cannot be opened or written, or a later release wrote it.
         """
-        self._database = Database(url, clock, busy_s=busy_s)
-        self.tasks = TaskMirror(self._database)
-        self.tunings = Tunings(self._database)
-        self.upkeep = Upkeep(self._database)
+        self._work_on(Database(url, clock, busy_s=busy_s))
+
+    def _work_on(self, database: Database) -> None:
+        self._database = database
+        self.tasks = TaskMirror(database)
+        self.tunings = Tunings(database)
+        self.upkeep = Upkeep(database)
 
     @classmethod
     def in_folder(cls, folder: Path, clock: Clock = time.time) -> Journal:
@@ -177,6 +185,42 @@ class Journal:
         """
         make_private_folder(folder)
         return cls(url_of(folder / JOURNAL_NAME), clock)
+
+    @classmethod
+    def shared_by(cls, folder: Path, url: str, clock: Clock = time.time) -> Journal:
+        """The journal that several machines share, of a folder that they share as well.
+
+        StoreError: it cannot be opened, or it belongs to another folder.
+        """
+        make_private_folder(folder)
+        journal = cls(url, clock)
+        try:
+            journal._belong_to(folder)
+        except StoreError:
+            journal.close()
+            raise
+        return journal
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is a file below MODEL_DIR, of one worker."""
+        return self._database.is_embedded
+
+    def leases(self, holder: str) -> Leases:
+        """The right to write of a project, where several workers share the journal.
+
+        holder: a name that no other worker has or had.
+        """
+        return Leases(self._database, holder)
+
+    def under(self, lease: Lease) -> Journal:
+        """The same journal for whoever holds a lease.
+
+        Whatever writes raises LeaseLostError, and writes nothing, once somebody else took it.
+        """
+        fenced = copy.copy(self)
+        fenced._work_on(self._database.under(fence(lease)))
+        return fenced
 
     def now(self) -> float:
         """Seconds since the epoch, by the journal's clock."""
@@ -188,8 +232,8 @@ class Journal:
 
     def instance(self) -> str:
         """A name that no other MODEL_DIR has."""
-        with self._database.engine.begin() as connection:
-            insert = instance.insert().prefix_with("OR IGNORE", dialect="sqlite")
+        with self._database.transaction() as connection:
+            insert = self._database.insert_if_missing(instance)
             connection.execute(insert.values(number=1, name=uuid.uuid4().hex))
             return str(connection.execute(sa.select(instance.c.name)).scalar_one())
 
@@ -204,7 +248,7 @@ class Journal:
             values["checked_at"] = 0.0
         if training_requested:
             values["training_requested"] = project.c.changed + 1
-        with self._database.engine.begin() as connection:
+        with self._database.transaction() as connection:
             self._ensure_project(connection, key)
             connection.execute(project.update().where(project.c.key == key).values(**values))
 
@@ -215,7 +259,7 @@ class Journal:
         the project's backends: of a project that is kept already only news count as a change.
         Anybody may call: of a confirmed project another token is only noted as offered.
         """
-        with self._database.engine.begin() as connection:
+        with self._database.transaction() as connection:
             self._ensure_project(connection, key)
             offer = {"offered_token": token, "offered_hostname": hostname}
             statement = project.update().where(project.c.key == key)
@@ -469,12 +513,39 @@ class Journal:
 
     # Inner workings
 
+    def _belong_to(self, folder: Path) -> None:
+        """Tie this journal and a folder to each other for good, where neither is tied yet.
+
+        StoreError: one of the two is tied to another.
+        """
+        mark, name = folder / MARK_NAME, self.instance()
+        if not self._owner() and not mark.exists():
+            write_bytes(mark, name.encode())
+        if not mark.exists() or mark.read_bytes() != name.encode():
+            raise StoreError(
+                f"MODEL_DIR: {folder} and the journal of ALFAMIX_DATABASE_URL do not belong "
+                "together; needed are those that the other machines use. Where one of the two is "
+                f"lost, write {name} into {mark}"
+            )
+        is_free = instance.c.folder == ""
+        self._database.write(instance.update().where(is_free).values(folder=folder.name))
+        if self._owner() != folder.name:
+            raise StoreError(
+                f"ALFAMIX_DATABASE_URL: the database holds the journal of {self._owner()}, and "
+                f"LABEL_STUDIO_URL stands for {folder.name}; needed is a database for each Label "
+                "Studio, and the same LABEL_STUDIO_URL on every machine"
+            )
+
+    def _owner(self) -> str:
+        """The name of the folder that the journal is tied to; "" for none."""
+        return str(self._database.scalar(sa.select(instance.c.folder)))
+
     def _ensure_project(self, connection: sa.Connection, key: str) -> None:
         found = connection.execute(sa.select(project.c.key).where(project.c.key == key)).first()
         if found is None:
             connection.execute(project.delete().where(project.c.key.in_(_superfluous())))
             values = {"project_id": int(key.split(".", 1)[0]), "phase_started_at": self.now()}
-            insert = project.insert().prefix_with("OR IGNORE", dialect="sqlite")
+            insert = self._database.insert_if_missing(project)
             connection.execute(insert.values(key=key, **values))
 
     def _queued(self, state: RoundState, which: sa.ColumnElement[bool]) -> list[QueuedTask]:

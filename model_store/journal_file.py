@@ -14,9 +14,10 @@ from contextlib import closing
 from pathlib import Path
 
 from backend.errors import JournalDamagedError
-from model_store.database import lacks, named
+from model_store.database import lacks
 from model_store.files import set_aside, write_atomically
 from model_store.journal import JOURNAL_NAME, Journal, url_of
+from model_store.sqlite import named
 
 logger = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,8 +15,22 @@ metadata = sa.MetaData()
 LAYOUT = 4
 
 
+class Text(sa.types.TypeDecorator):
+    """Text as it came, but for the one letter that PostgreSQL does not store."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        return value if value is None else value.replace("\x00", "\ufffd")
+
+
+# Label Studio's ids have 64 bits.
+Id = sa.BigInteger
+
+
 def _text(name: str) -> sa.Column:
-    return sa.Column(name, sa.Text, nullable=False, default="", server_default="")
+    return sa.Column(name, Text, nullable=False, default="", server_default="")
 
 
 def _count(name: str) -> sa.Column:
@@ -36,8 +51,8 @@ layout = sa.Table("layout", metadata, sa.Column("number", sa.Integer, primary_ke
 project = sa.Table(
     "project",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("project_id", sa.Integer, nullable=False),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("project_id", Id, nullable=False),
     _text("title"),
     _text("label_config"),
     _text("backend_url"),
@@ -50,16 +65,16 @@ project = sa.Table(
     # The change with which training was last requested; 0 where every request was answered.
     _count("training_requested"),
     _time("checked_at"),
-    sa.Column("phase", sa.Text, nullable=False, default=phases.WAITING),
+    sa.Column("phase", Text, nullable=False, default=phases.WAITING),
     _count("phase_done"),
     _count("phase_total"),
     _time("phase_started_at"),
     _count("labeled"),
     _count("skipped"),
     _count("pool"),
-    sa.Column("previous_sampling", sa.Text),
-    sa.Column("webhook_id", sa.Integer),
-    sa.Column("last_error", sa.Text),
+    sa.Column("previous_sampling", Text),
+    sa.Column("webhook_id", Id),
+    sa.Column("last_error", Text),
     sa.Column("last_error_at", sa.Float),
     # Since layout 2. What is computed behind the queue, beside what the queue is at.
     _text("background"),
@@ -73,14 +88,14 @@ project = sa.Table(
     sa.Column("unembedded", sa.Integer),
     # Users of the organization: each may hold a task.
     _count("users"),
-    sa.Column("tab_id", sa.Integer),
-    sa.Column("background_error", sa.Text),
+    sa.Column("tab_id", Id),
+    sa.Column("background_error", Text),
     # Since layout 3. How often the class of a task came, changed or went, as far as it was read.
     _count("label_changes"),
     # Submitted and skipped, as Label Studio counts them.
     _count("annotations"),
     # The row of the Model page that was found to lead here; null: Label Studio confirmed none yet.
-    sa.Column("row_id", sa.Integer),
+    sa.Column("row_id", Id),
     _text("row_url"),
     # Calls of /setup that were believed, or may be.
     _count("setups"),
@@ -96,13 +111,34 @@ instance = sa.Table(
     "instance",
     metadata,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("name", Text, nullable=False),
+    # Since layout 4. The folder in MODEL_DIR that the journal belongs to; "" where it lies in it.
+    _text("folder"),
+)
+
+# Since layout 4. Which worker may write of a project, where several may run; by the database's
+# clock. The token grows with each holder.
+lease = sa.Table(
+    "lease",
+    metadata,
+    sa.Column("key", Text, primary_key=True),
+    _text("holder"),
+    sa.Column("token", sa.BigInteger, nullable=False, default=0, server_default="0"),
+    _time("expires_at"),
+)
+
+# Since layout 4. The workers that share the projects.
+worker = sa.Table(
+    "worker",
+    metadata,
+    sa.Column("holder", Text, primary_key=True),
+    _time("expires_at"),
 )
 
 round_ = sa.Table(
     "round",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
     _text("phase"),
     _text("strategy"),
@@ -111,8 +147,8 @@ round_ = sa.Table(
     _count("n_labeled"),
     _count("n_pool"),
     _text("model_version"),
-    sa.Column("checkpoint", sa.Text),
-    sa.Column("features_version", sa.Text),
+    sa.Column("checkpoint", Text),
+    sa.Column("features_version", Text),
     sa.Column("statistics", sa.JSON, nullable=False),
     sa.Column("seconds", sa.JSON, nullable=False),
     _time("started_at"),
@@ -128,16 +164,17 @@ round_ = sa.Table(
 batch = sa.Table(
     "batch",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("rank", sa.Integer, primary_key=True),
-    sa.Column("task_id", sa.Integer, nullable=False, index=True),
-    _count("cluster"),
+    sa.Column("task_id", Id, nullable=False, index=True),
+    # Its round's number and its own.
+    sa.Column("cluster", sa.BigInteger, nullable=False, default=0, server_default="0"),
     _time("score"),
     _flag("is_reserve"),
-    sa.Column("class_name", sa.Text),
+    sa.Column("class_name", Text),
     sa.Column("probability", sa.Float),
-    sa.Column("prediction_id", sa.Integer),
+    sa.Column("prediction_id", Id),
     # Since layout 4. Somebody keeps a draft of it: nobody else is served it, or only much later.
     _flag("is_put_off"),
 )
@@ -145,8 +182,8 @@ batch = sa.Table(
 unreadable = sa.Table(
     "unreadable",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("task_id", sa.Integer, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("task_id", Id, primary_key=True),
     _text("uri"),
     _text("reason"),
     _time("tried_at"),
@@ -156,11 +193,11 @@ unreadable = sa.Table(
 tuning = sa.Table(
     "tuning",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
     _text("phase"),
-    sa.Column("checkpoint", sa.Text),
-    sa.Column("features_version", sa.Text),
+    sa.Column("checkpoint", Text),
+    sa.Column("features_version", Text),
     sa.Column("classes", sa.JSON, nullable=False),
     _count("n_labeled"),
     sa.Column("statistics", sa.JSON, nullable=False),
@@ -175,18 +212,18 @@ tuning = sa.Table(
 task = sa.Table(
     "task",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("task_id", sa.Integer, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("task_id", Id, primary_key=True),
     # One of the two is null: the image, or what the task's data holds instead of one.
-    sa.Column("uri", sa.Text),
-    sa.Column("problem", sa.Text),
-    sa.Column("image_key", sa.Text),
-    sa.Column("class_name", sa.Text),
+    sa.Column("uri", Text),
+    sa.Column("problem", Text),
+    sa.Column("image_key", Text),
+    sa.Column("class_name", Text),
     _flag("is_done"),
     _flag("is_skipped"),
     # Seconds since the epoch by Label Studio's clock, and the user, of the newest annotation.
     sa.Column("annotated_at", sa.Float),
-    sa.Column("annotated_by", sa.Integer),
+    sa.Column("annotated_by", Id),
     # Since layout 3: submitted and skipped.
     _count("annotations"),
     sa.Index("ix_task_annotated_at", "key", "annotated_at"),
@@ -197,7 +234,7 @@ task = sa.Table(
 reading = sa.Table(
     "reading",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
     # What of the label config decided how tasks were read.
     _text("config"),
     # The newest change that was read, by Label Studio's clock.
@@ -213,28 +250,24 @@ reading = sa.Table(
 )
 
 
-def prepare(engine: sa.Engine) -> None:
+def prepare(connection: sa.Connection) -> None:
     """Create what is missing and bring an earlier release's tables up to date.
 
-    Several processes may do so at the same moment. StoreError: a later release wrote them.
+    Nobody else may do so at the same moment. StoreError: a later release wrote them.
     """
-    with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":
-            # The lock comes before the first look, so that two processes take turns.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        found = _found_layout(connection)
-        if found > LAYOUT:
-            raise StoreError(
-                f"the journal has layout {found}, this release knows layouts up to {LAYOUT}; "
-                "needed is the release that wrote it, or a later one"
-            )
-        _create_missing(connection)
-        for number in range(found + 1, LAYOUT + 1):
-            if found and number in MOVES:
-                MOVES[number](connection)
-        if found != LAYOUT:
-            connection.execute(layout.delete())
-            connection.execute(layout.insert().values(number=LAYOUT))
+    found = _found_layout(connection)
+    if found > LAYOUT:
+        raise StoreError(
+            f"the journal has layout {found}, this release knows layouts up to {LAYOUT}; "
+            "needed is the release that wrote it, or a later one"
+        )
+    _create_missing(connection)
+    for number in range(found + 1, LAYOUT + 1):
+        if found and number in MOVES:
+            MOVES[number](connection)
+    if found != LAYOUT:
+        connection.execute(layout.delete())
+        connection.execute(layout.insert().values(number=LAYOUT))
 
 
 def lacks(connection: sa.Connection) -> bool:

@@ -17,7 +17,7 @@ from model_store.schema import project, reading, task
 
 Value = TypeVar("Value", int, str)
 
-# SQLite takes 32,766 values in one statement.
+# SQLite takes 32,766 values in one statement, PostgreSQL 65,535.
 IDS_A_STATEMENT = 10_000
 # Of a task, what all tasks are looked at for; an image's URI may be the image itself.
 COLUMNS = ("task_id", "image_key", "class_name", "is_done", "is_skipped")
@@ -109,10 +109,9 @@ class TaskMirror:
     def set_reading(self, key: str, state: Reading) -> None:
         """Note how far the tasks have been read."""
         values = values_of(state) | {"pages_read": list(state.pages_read)}
-        self._database.write(
-            reading.delete().where(reading.c.key == key),
-            reading.insert().values(key=key, **values),
-        )
+        with self._database.transaction(alone=True) as connection:
+            connection.execute(reading.delete().where(reading.c.key == key))
+            connection.execute(reading.insert().values(key=key, **values))
 
     # Tasks
 
@@ -122,7 +121,7 @@ class TaskMirror:
         With them the project notes how many labels that changes, and that nobody knows how many
         images lack an embedding where one was not known before.
         """
-        with self._database.engine.begin() as connection:
+        with self._database.transaction(alone=True) as connection:
             known: dict[int, tuple[str | None, str | None]] = {}
             for ids in parts([one.task_id for one in tasks]):
                 known |= _known(connection, key, ids)
@@ -137,7 +136,7 @@ class TaskMirror:
 
     def remove(self, key: str, task_ids: Sequence[int]) -> None:
         """Forget tasks; with them the project notes how many labels went."""
-        with self._database.engine.begin() as connection:
+        with self._database.transaction(alone=True) as connection:
             for ids in parts(task_ids):
                 known = _known(connection, key, ids)
                 connection.execute(task.delete().where(_are(key, ids)))
@@ -191,7 +190,7 @@ class TaskMirror:
         statement = sa.select(sa.func.count(), *sums).where(task.c.key == key)
         with self._database.engine.connect() as connection:
             row = connection.execute(statement).one()
-        return Counts(*(count or 0 for count in row))
+        return Counts(*(int(count or 0) for count in row))
 
     def pace(self, key: str, since: float) -> Pace:
         """The tasks labeled or skipped since a moment of Label Studio's clock, and by how many."""

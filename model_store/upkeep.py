@@ -10,11 +10,20 @@ import sqlalchemy as sa
 
 from model_store import phases
 from model_store.database import Database
-from model_store.schema import batch, project, reading, round_, task, tuning, unreadable
+from model_store.schema import (
+    batch,
+    lease,
+    project,
+    reading,
+    round_,
+    task,
+    tuning,
+    unreadable,
+)
 
 KEPT_ROWS = 200
 # Tables whose rows belong to a project.
-OF_A_PROJECT = (project, round_, batch, unreadable, tuning, task, reading)
+OF_A_PROJECT = (project, round_, batch, unreadable, tuning, task, reading, lease)
 
 
 class Upkeep:
@@ -72,7 +81,7 @@ class Upkeep:
         is_gone = sa.and_(
             sa.not_(project.c.connected), project.c.changed == project.c.seen, last_seen < before
         )
-        with self._database.engine.begin() as connection:
+        with self._database.transaction() as connection:
             found = [row[0] for row in connection.execute(sa.select(project.c.key).where(is_gone))]
             for table in OF_A_PROJECT if found else ():
                 connection.execute(table.delete().where(table.c.key.in_(found)))
@@ -88,6 +97,7 @@ class Upkeep:
             _all_but_the_last(tuning),
             _without_round(),
             unreadable.delete().where(sa.not_(is_there.exists())),
+            lease.delete().where(lease.c.key.not_in(sa.select(project.c.key))),
         )
 
 

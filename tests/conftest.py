@@ -1,4 +1,4 @@
-"""What several rooms' tests share: a Label Studio for the session and Debian's Chromium."""
+"""What several rooms' tests share: the session's Label Studio and PostgreSQL, Debian's Chromium."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 from backend.harness.api import Api
 from backend.harness.people import account_of
 from backend.harness.server import BINARY, Account, LabelStudioServer
+from tests.postgresql import PostgresServer, binaries
 
 ROOT = Path(__file__).resolve().parent.parent
 ADMIN = Account("admin@example.com", "alfa-mix-tests", "0123456789abcdef0123456789abcdef01234567")
@@ -85,6 +86,8 @@ def _what_is_missing(item: pytest.Item) -> str | None:
             return f"no Label Studio at {binary}: `make install`, or set LABEL_STUDIO_VENV"
     if item.get_closest_marker("browser") and _chromium() is None:
         return "no Chromium: `sudo apt-get install chromium`, or `make test` as root"
+    if item.get_closest_marker("postgresql") and binaries() is None:
+        return "no PostgreSQL: `sudo apt-get install postgresql`, or `make test` as root"
     return None
 
 
@@ -113,6 +116,20 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStud
         LABEL_STUDIO_VENV / BINARY, folder, ADMIN, document_root
     ) as server:
         yield LabelStudio(server)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One running PostgreSQL; tests that take it are marked `postgresql`."""
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def database_url(postgres: PostgresServer) -> str:
+    """An empty place for a journal in the session's PostgreSQL."""
+    return postgres.create_schema()
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,14 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the top down. A room imports rooms of lower floors only: never up, never its own floor.
 FLOORS = (
     ("backend.__main__",),
-    ("backend.doctor", "backend.backtest", "backend.demo", "backend.web", "backend.loop"),
-    ("backend.replay", "backend.harness", "backend.pretraining", "backend.sdk"),
+    ("backend.backtest", "backend.demo", "backend.web", "backend.loop"),
+    (
+        "backend.doctor",
+        "backend.replay",
+        "backend.harness",
+        "backend.pretraining",
+        "backend.sdk",
+    ),
     ("backend.process",),
     ("backend.acquisition", "backend.vision", "backend.label_studio", "model_store"),
     ("backend.settings",),

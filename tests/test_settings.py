@@ -1,5 +1,6 @@
 """Settings: every variable validated at start, and the README's table made from them."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,43 @@ def test_settings_show_no_password_when_a_url_is_wrong():
     with pytest.raises(SettingsError, match="LABEL_STUDIO_URL is a value; needed") as caught:
         Settings.from_environ({"LABEL_STUDIO_URL": "ftp://me:secret@ls.test"})
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://me:secret@db.example.com:5432/journal?sslmode=verify-full",
+        "postgresql://me:secret@db/journal",
+        "postgresql+psycopg:///journal?host=/run/postgresql",
+    ],
+)
+def test_settings_take_the_url_of_a_postgresql_and_never_show_it(url):
+    settings = Settings.from_environ({"ALFAMIX_DATABASE_URL": url})
+    assert settings.database_url == url
+    assert url not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://me:secret@db/journal",
+        "postgresql+psycopg2://me:secret@db/journal",
+        "postgresql+psycopg://me:secret@db",
+        "postgresql+psycopg://me:p@secret@db/journal",
+        "secret",
+    ],
+)
+def test_settings_say_what_a_database_url_needs_and_keep_its_password(url):
+    with pytest.raises(SettingsError, match="ALFAMIX_DATABASE_URL is a value; needed is") as caught:
+        Settings.from_environ({"ALFAMIX_DATABASE_URL": url})
+    assert "secret" not in str(caught.value)
+    assert "postgresql+psycopg://user:password@host/database" in str(caught.value)
+
+
+def test_settings_name_what_to_install_when_the_driver_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # as where it is not installed
+    with pytest.raises(SettingsError, match=r"pip install 'psycopg\[binary\]'"):
+        Settings.from_environ({"ALFAMIX_DATABASE_URL": "postgresql+psycopg://me:secret@db/journal"})
 
 
 def test_settings_raise_when_a_user_has_no_password():

@@ -48,8 +48,9 @@ def heading(project: LabeledProject, design: Design, settings: Settings) -> Iter
     yield f"  rounds       {design.plan.rounds} of {design.plan.budget} labels{_shrunk(design)}"
     yield f"  seeds        {len(design.seeds)}, from {design.seeds[0]} on"
     yield (
-        f"  settings     {settings.backbone}, finetune {settings.finetune}, at most "
-        f"{settings.epochs} epochs, epsilon {settings.epsilon:g}, cold start {settings.cold_start}"
+        f"  settings     {settings.backbone}, finetune {settings.finetune}, head "
+        f"{settings.head}, at most {settings.epochs} epochs, epsilon {settings.epsilon:g}, cold "
+        f"start {settings.cold_start}"
     )
 
 

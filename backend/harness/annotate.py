@@ -13,14 +13,21 @@ Task = Mapping[str, Any]
 # The class of a task, by its data.
 TrueClass = Callable[[Mapping[str, Any]], str]
 
+# The name of <Choices> in `project.label_config`.
+CONTROL = "label"
+
 
 class Annotator:
     """One user who presses Label All Tasks in one project."""
 
-    def __init__(self, api: Api, project_id: int, true_class: TrueClass) -> None:
+    def __init__(
+        self, api: Api, project_id: int, true_class: TrueClass, control: str = CONTROL
+    ) -> None:
+        """control: the name of the label config's <Choices>."""
         self._api = api
         self._project_id = project_id
         self._true_class = true_class
+        self._control = control
 
     def open_next(self) -> Task | None:
         """The task that the queue serves next, locked for this user; None when it has none."""
@@ -28,7 +35,9 @@ class Annotator:
 
     def submit(self, task: Task, class_name: str | None = None) -> int:
         """The id of the annotation that labels a task: with its true class, or with another."""
-        return self._store(task, choice(class_name or self._true_class(task["data"])))
+        return self._store(
+            task, choice(class_name or self._true_class(task["data"]), self._control)
+        )
 
     def skip(self, task: Task) -> int:
         """The id of the annotation that skips a task."""
@@ -41,7 +50,8 @@ class Annotator:
     def save_draft(self, task: Task, **fields: Any) -> int:
         """The id of a draft with a task's true class, as the page keeps it before Submit."""
         path = f"/api/tasks/{task['id']}/drafts"
-        body = {"result": choice(self._true_class(task["data"])), "lead_time": 1.0, **fields}
+        result = choice(self._true_class(task["data"]), self._control)
+        body = {"result": result, "lead_time": 1.0, **fields}
         return patiently(lambda: self._api.call("POST", path, json=body))["id"]
 
     def label_next(self) -> int | None:
@@ -75,11 +85,11 @@ class Annotator:
         return patiently(once)
 
 
-def choice(class_name: str) -> list[dict[str, Any]]:
+def choice(class_name: str, control: str = CONTROL) -> list[dict[str, Any]]:
     """An annotation's result: one class, for a label config such as `project.label_config`."""
     return [
         {
-            "from_name": "label",
+            "from_name": control,
             "to_name": "image",
             "type": "choices",
             "value": {"choices": [class_name]},

@@ -71,7 +71,7 @@ class Crew:
 
         Raises what `check` raises.
         """
-        self._send_home()
+        self.send_home()
         self.check()
         return self.events
 
@@ -84,11 +84,12 @@ class Crew:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._send_home()
+        self.send_home()
         if kind is None:
             self.check()
 
-    def _send_home(self) -> None:
+    def send_home(self) -> None:
+        """Send everybody home after the request they were at, whatever ended somebody's work."""
         self._shift.end()
         for person in self.people:
             person.is_gone()

@@ -24,9 +24,22 @@ class Failure(Enum):
     """What becomes of a request that fails."""
 
     REFUSED = "answered with 500, and not passed on"
+    BUSY = "answered with 429, and not passed on"
+    REDIRECTED = "answered with the way to a login page, and not passed on"
     CUT = "never answered, and not passed on"
     LOST = "passed on, and never answered"
+    STORED = "passed on, and answered with 500"
+    HALVED = "passed on, and half of its answer's body is all that comes"
 
+
+# What is answered instead.
+ANSWERS = {
+    Failure.REFUSED: httpx.Response(HTTPStatus.INTERNAL_SERVER_ERROR),
+    Failure.STORED: httpx.Response(HTTPStatus.INTERNAL_SERVER_ERROR),
+    Failure.BUSY: httpx.Response(HTTPStatus.TOO_MANY_REQUESTS),
+    Failure.REDIRECTED: httpx.Response(HTTPStatus.FOUND, headers={"Location": "/user/login/"}),
+}
+PASSED_ON = (None, Failure.LOST, Failure.STORED, Failure.HALVED)
 
 # How a request of a method and a path fails; None: it does not.
 Fails = Callable[[str, str], Failure | None]
@@ -81,15 +94,15 @@ class Proxy:
         """What the server says; None: nothing, the connection ends."""
         self._has_ended.wait(self.delay_s)
         failure = self.fails(method, path)
-        if failure is Failure.REFUSED:
-            return httpx.Response(HTTPStatus.INTERNAL_SERVER_ERROR)
-        if failure is Failure.CUT:
-            return None
+        if failure not in PASSED_ON:
+            return ANSWERS.get(failure)
         try:
             reply = self._client.request(method, path, headers=headers, content=body)
         except httpx.TransportError:
             return None
-        return None if failure is Failure.LOST else reply
+        if failure is Failure.HALVED:
+            return _halved(reply)
+        return reply if failure is None else ANSWERS.get(failure)
 
 
 def _handler_of(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
@@ -120,6 +133,13 @@ def _handler_of(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             """Say nothing."""
 
     return Handler
+
+
+def _halved(reply: httpx.Response) -> httpx.Response:
+    content = reply.content[: len(reply.content) // 2]
+    return httpx.Response(
+        reply.status_code, headers=_passed_on(reply.headers.items()), content=content
+    )
 
 
 def _passed_on(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Sequence
 
 from backend.label_studio.client import LabelStudioClient
 from backend.label_studio.images import ImageFetcher
+from backend.label_studio.transport import Guard
 
 # Tokens are kept that many at most: anybody may send one.
 KEPT = 64
@@ -34,6 +36,17 @@ class Access:
         self._clients: dict[str, LabelStudioClient] = {}
         self._fetchers: dict[tuple[str, str], ImageFetcher] = {}
         self._lock = threading.RLock()
+        self._guard: Guard | None = None
+
+    def guarded(self, guard: Guard) -> Access:
+        """The same ways, for who must ask before anything is changed.
+
+        Label Studio knows no leases: before each request that may change something `guard` is
+        called, which raises where that is not allowed any more.
+        """
+        guarded = copy.copy(self)
+        guarded._guard = guard
+        return guarded
 
     def client(self, sent_token: str) -> LabelStudioClient:
         """A client with the configured token, or else with the one that Label Studio sent.
@@ -45,7 +58,8 @@ class Access:
             if token not in self._clients:
                 _make_room(self._clients)
                 self._clients[token] = LabelStudioClient(self._url, token)
-            return self._clients[token]
+            client = self._clients[token]
+        return client if self._guard is None else client.guarded(self._guard)
 
     def fetcher(self, sent_token: str, hostname: str) -> ImageFetcher:
         """A fetcher for a Label Studio that calls itself `hostname` in the URIs of its files."""

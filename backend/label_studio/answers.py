@@ -45,10 +45,23 @@ class ProjectRow(_Row):
 
 
 class MlBackendRow(_Row):
-    """A row of the Model page."""
+    """A row of the Model page; `error_message` is why Label Studio could not reach it."""
 
     id: int
     url: str
+    error_message: str | None = None
+
+
+class VersionRow(_Row):
+    """Which release of Label Studio answers."""
+
+    release: str
+
+
+class UserRow(_Row):
+    """The user whom a token belongs to."""
+
+    email: str
 
 
 class WebhookRow(_Row):

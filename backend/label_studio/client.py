@@ -6,6 +6,7 @@ no message carries a token.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from backend.label_studio import answers
-from backend.label_studio.transport import Transport
+from backend.label_studio.transport import Guard, Transport
 
 Found = TypeVar("Found")
 PAGE_TASKS = 500
@@ -32,6 +33,8 @@ MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 LEAN = {"is_active": True, "send_payload": False, "send_for_all_actions": True}
 
 PROJECT = TypeAdapter(answers.ProjectRow)
+VERSION = TypeAdapter(answers.VersionRow)
+USER = TypeAdapter(answers.UserRow)
 ML_BACKENDS = TypeAdapter(list[answers.MlBackendRow])
 WEBHOOKS = TypeAdapter(list[answers.WebhookRow])
 MADE = TypeAdapter(answers.Made)
@@ -77,10 +80,14 @@ class TaskPage:
 
 @dataclass(frozen=True)
 class MlBackend:
-    """One ML backend row of a project's Model page."""
+    """One ML backend row of a project's Model page.
+
+    trouble: why Label Studio could not reach it the last time, in its words; "" where it could.
+    """
 
     id: int
     url: str
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,12 @@ class LabelStudioClient:
         self.url = url
         self._transport = Transport(url, api_key, timeout_s, retries)
 
+    def guarded(self, guard: Guard) -> LabelStudioClient:
+        """The same client, which calls `guard` before each request that may change something."""
+        guarded = copy.copy(self)
+        guarded._transport = self._transport.guarded(guard)
+        return guarded
+
     def authorization(self) -> dict[str, str]:
         """The header that Label Studio needs now; a personal access token is refreshed."""
         return self._transport.authorization()
@@ -115,6 +128,14 @@ class LabelStudioClient:
     def check(self) -> None:
         """Ask Label Studio whether it accepts the token: raise where it does not, or is silent."""
         self._transport.ask(MADE, "GET", "api/current-user/whoami")
+
+    def version(self) -> str:
+        """The release of Label Studio, such as 1.23.2."""
+        return self._transport.ask(VERSION, "GET", "api/version").release
+
+    def user_email(self) -> str:
+        """The address of the user whom the token belongs to."""
+        return self._transport.ask(USER, "GET", "api/current-user/whoami").email
 
     # Projects
 
@@ -159,7 +180,7 @@ class LabelStudioClient:
     def ml_backends(self, project_id: int) -> list[MlBackend]:
         """The ML backends that are connected to a project."""
         rows = self._transport.ask(ML_BACKENDS, "GET", "api/ml/", {"project": project_id})
-        return [MlBackend(row.id, row.url) for row in rows]
+        return [MlBackend(row.id, row.url, row.error_message or "") for row in rows]
 
     # Webhooks
 
@@ -178,9 +199,9 @@ class LabelStudioClient:
         ]
 
     def create_webhook(self, project_id: int, url: str, headers: dict[str, str]) -> int:
-        """The id of a new webhook, which sends the names of all actions."""
+        """The id of a new webhook, which sends the names of all actions. Never retried here."""
         body = {"project": project_id, "url": url, "headers": headers, **LEAN}
-        return self._transport.ask(MADE, "POST", "api/webhooks/", body=body).id
+        return self._transport.ask(MADE, "POST", "api/webhooks/", body=body, retries=0).id
 
     def update_webhook(self, webhook_id: int, url: str, headers: dict[str, str]) -> None:
         """Make a webhook send the names of all actions to `url`."""
@@ -209,8 +230,9 @@ class LabelStudioClient:
     def drafted_task_ids(self, project_id: int, task_ids: Sequence[int]) -> list[int]:
         """Those of the named tasks of which anybody keeps a draft."""
         drafted = _filter("draft_exists", "equal", "Boolean", True)
-        found = self._selected(TASK_IDS, project_id, task_ids, "id", drafted)
-        return [task["id"] for task in found]
+        return [
+            task["id"] for task in self._selected(TASK_IDS, project_id, task_ids, "id", drafted)
+        ]
 
     def shared_task_ids(self, project_id: int) -> list[int]:
         """The ids of the tasks that more than one person is to annotate."""
@@ -299,9 +321,12 @@ class LabelStudioClient:
         return {row.id: (row.data and row.data.title) or "" for row in rows}
 
     def create_tab(self, project_id: int, data: dict[str, Any]) -> int:
-        """The id of a new tab; `data` as the Data Manager keeps it: title, filters, ordering."""
+        """The id of a new tab; `data` as the Data Manager keeps it: title, filters, ordering.
+
+        Never retried here.
+        """
         body = {"project": project_id, "data": data}
-        return self._transport.ask(MADE, "POST", "api/dm/views/", body=body).id
+        return self._transport.ask(MADE, "POST", "api/dm/views/", body=body, retries=0).id
 
     def delete_tab(self, tab_id: int) -> None:
         """Delete a tab; one that is gone already is no error."""

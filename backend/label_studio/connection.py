@@ -1,16 +1,19 @@
 """Puts right what Label Studio leaves wrong when a project is connected, and when it is no more.
 
 On connection Label Studio leaves the sampling as it was, sets the project's model version to the
-backend's title, which no prediction carries, and creates a webhook unless the host has no dot; the
-webhook is not moved when the URL is edited, and never carries the Basic-auth header. It carries the
-whole project instead, serialized within the annotator's Submit, which that makes a fifth slower;
-ours names the project in a header.
+backend's title, which no prediction carries, and creates a webhook; that is not moved when the URL
+is edited, and never carries the Basic-auth header. It carries the whole project instead, serialized
+within the annotator's Submit, which that makes a fifth slower; ours names the project in a header.
+
+Label Studio takes no webhook for a host without a dot ("Enter a valid URL"): a backend connected as
+http://backend:9090 has none, and learns what happens every ALFAMIX_POLL_S seconds.
 """
 
 from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from backend.label_studio.client import (
     UNCERTAINTY_SAMPLING,
@@ -27,9 +30,12 @@ PROJECT_HEADER = "X-Alfa-Mix-Project"
 
 @dataclass(frozen=True)
 class Connection:
-    """What a repair found or made; `changed` names what it put right."""
+    """What a repair found or made; `changed` names what it put right.
 
-    webhook_id: int
+    webhook_id: None where Label Studio takes no webhook for the backend's URL.
+    """
+
+    webhook_id: int | None
     changed: tuple[str, ...]
 
 
@@ -70,22 +76,40 @@ def _repair_webhook(
     backend: MlBackend,
     settings: Settings,
     known_id: int | None,
-) -> tuple[int, str | None]:
+) -> tuple[int | None, str | None]:
     url = backend.url.rstrip("/") + WEBHOOK_PATH
     headers = _basic_auth(settings) | {PROJECT_HEADER: project.key}
-    found = _own_webhook(client.webhooks(project.id), url, known_id)
-    if found is None:
+    own = _own_webhooks(client.webhooks(project.id), url, known_id)
+    if not takes_webhook(backend.url):
+        return None, _remove(client, own)
+    if not own:
         return client.create_webhook(project.id, url, headers), "webhook created"
+    found, *twins = own
+    # A twin was made although nobody learned of it.
+    removed = _remove(client, twins)
     if found.url != url or found.headers != headers or not found.is_lean:
         client.update_webhook(found.id, url, headers)
         return found.id, "webhook repaired"
-    return found.id, None
+    return found.id, removed
 
 
-def _own_webhook(webhooks: list[Webhook], url: str, known_id: int | None) -> Webhook | None:
+def takes_webhook(url: str) -> bool:
+    """Whether Label Studio takes webhooks to this URL: its host has a dot, or is localhost."""
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or "." in host
+
+
+def _remove(client: LabelStudioClient, webhooks: list[Webhook]) -> str | None:
+    """Delete those that lead where the backend was before, or are too many."""
+    for webhook in webhooks:
+        client.delete_webhook(webhook.id)
+    return "webhook removed" if webhooks else None
+
+
+def _own_webhooks(webhooks: list[Webhook], url: str, known_id: int | None) -> list[Webhook]:
+    """Those that lead here, then the one that did."""
     by_url = [webhook for webhook in webhooks if webhook.url == url]
-    by_id = [webhook for webhook in webhooks if webhook.id == known_id]
-    return next(iter(by_url + by_id), None)
+    return by_url + [one for one in webhooks if one.id == known_id and one.url != url]
 
 
 def _basic_auth(settings: Settings) -> dict[str, str]:

@@ -7,6 +7,8 @@ for, or an error that says what was found and what is needed.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -24,6 +26,8 @@ from backend.errors import (
 from backend.label_studio.wording import shown_uri, token_refused
 
 Answer = TypeVar("Answer")
+Guard = Callable[[], None]
+READS = "GET"
 SHOWN_CHARACTERS = 300
 
 
@@ -55,6 +59,16 @@ class Transport:
         except ApiError as error:
             raise self._named(error.status_code, error.body) from error
         self._wrapper = sdk._client_wrapper
+        self._guard: Guard | None = None
+
+    def guarded(self, guard: Guard) -> Transport:
+        """The same way, for who must ask before each request that may change something.
+
+        guard: raises where nothing may be changed.
+        """
+        guarded = copy.copy(self)
+        guarded._guard = guard
+        return guarded
 
     def authorization(self) -> dict[str, str]:
         """The header that Label Studio needs now; a personal access token is refreshed."""
@@ -114,14 +128,11 @@ class Transport:
         body: dict[str, Any] | None,
         retries: int | None,
     ) -> httpx.Response:
-        self.authorization()  # names what goes wrong where the token has to be refreshed
-        options = RequestOptions(max_retries=self._retries if retries is None else retries)
-        try:
-            reply = self._wrapper.httpx_client.request(
-                path, method=method, params=parameters, json=body, request_options=options
-            )
-        except (httpx.RequestError, httpx.InvalidURL) as error:
-            raise self._unreachable(error) from error
+        retries = self._retries if retries is None else retries
+        reply = self._sent(method, path, parameters, body, retries)
+        if reply.status_code == HTTPStatus.UNAUTHORIZED and self._forget_access_token():
+            # It had expired by Label Studio's clock, not by ours yet.
+            reply = self._sent(method, path, parameters, body, retries)
         if reply.is_redirect:
             target = shown_uri(reply.headers.get("location", ""))
             raise LabelStudioError(
@@ -129,6 +140,31 @@ class Transport:
                 "address that answers itself"
             )
         return reply
+
+    def _sent(
+        self,
+        method: str,
+        path: str,
+        parameters: dict[str, Any] | None,
+        body: dict[str, Any] | None,
+        retries: int,
+    ) -> httpx.Response:
+        self.authorization()  # names what goes wrong where the token has to be refreshed
+        if self._guard is not None and method != READS:
+            self._guard()
+        options = RequestOptions(max_retries=retries)
+        try:
+            return self._wrapper.httpx_client.request(
+                path, method=method, params=parameters, json=body, request_options=options
+            )
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
+
+    def _forget_access_token(self) -> bool:
+        """Have the next request fetch an access token; False where the token is a legacy one."""
+        tokens = self._wrapper._tokens_client
+        tokens._access_token = None
+        return not tokens._use_legacy_token
 
     def _shaped(self, shape: TypeAdapter[Answer], reply: httpx.Response, asked: str) -> Answer:
         try:

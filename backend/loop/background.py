@@ -94,7 +94,7 @@ class Background:
         )
         started = time.monotonic()
         report = context.session.embed_pool(
-            network, part, loader(context, part), stores, self._stoppable(note)
+            network, part, loader(context, part), stores, self._stoppable(context, note)
         )
         self.images_per_s = len(part) / max(1e-3, time.monotonic() - started)
         unreadable.note(context, snapshot, set(part), report.unreadable)
@@ -159,9 +159,10 @@ class Background:
             seed=context.settings.seed + tuning.number,
             load=loader(context, keys),
             stores=context.stores(),
-            on_progress=self._stoppable(epoch_done),
+            on_progress=self._stoppable(context, epoch_done),
         )
         card = {**trained.card, "classes": list(tuning.classes)}
+        context.worker.confirm()
         path = save_checkpoint(
             context.folder.checkpoints, tuning_name(tuning.number), trained.tensors, card
         )
@@ -183,10 +184,13 @@ class Background:
             seconds={phases.TRAIN: round(time.monotonic() - started, 3)},
         )
 
-    def _stoppable(self, note: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    def _stoppable(
+        self, context: ProjectContext, note: Callable[[int, int], None]
+    ) -> Callable[[int, int], None]:
         def noted(done: int, total: int) -> None:
             if self.should_stop():
                 raise Stopped
+            context.worker.confirm()
             note(done, total)
 
         return noted
@@ -256,6 +260,7 @@ def _drop_old_features(context: ProjectContext, done: Tuning | None) -> None:
         return
     store = EmbeddingStore(context.folder.embeddings)
     kept = {context.network(done).version, context.session.pretrained().version}
+    context.worker.confirm()
     for version in store.versions():
         if version not in kept:
             store.drop_version(version)

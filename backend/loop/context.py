@@ -24,12 +24,17 @@ PROGRESS_EVERY_S = 0.5
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What all projects of a worker share."""
+    """What all projects of a worker share.
+
+    confirm: raises LeaseLostError where another worker may have taken the project over; it takes
+        no time.
+    """
 
     settings: Settings
     journal: Journal
     session: VisionSession
     access: Access
+    confirm: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)

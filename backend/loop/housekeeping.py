@@ -1,9 +1,11 @@
 """What keeps MODEL_DIR sound for months: a copy of the journal, and nothing that nobody needs.
 
+A journal that is not a file of MODEL_DIR is not copied: that is for its database's own backups.
+
 The rule for the copy: after every round, and every ten minutes in which anything happened; later
 where copying takes long, so that it takes a fiftieth of the time at most. What is removed, and
-when: a project that has been disconnected for 30 days, with its folder; for the rest see
-`model_store`, `upkeep` and `leftovers`.
+when: a project that has been disconnected for 30 days, with its folder, and after as long what a
+machine noted that does so no more; for the rest see `model_store`, `upkeep` and `leftovers`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import shutil
 import time
 from pathlib import Path
 
-from backend.errors import JournalDamagedError
+from backend.errors import JournalDamagedError, StoreError
+from backend.process.startup import MACHINES
 from model_store.journal import Journal
 from model_store.journal_file import copy_journal, file_of
 from model_store.leftovers import DAY_S, remove_leftovers
@@ -43,12 +46,14 @@ class Housekeeping:
 
     def tend(self) -> bool:
         """Do what is due; False: there is no hurry. JournalDamagedError."""
-        if file_of(self._folder) != self._file:
+        is_embedded = self._journal.is_embedded
+        if is_embedded and file_of(self._folder) != self._file:
             raise JournalDamagedError("the journal is gone, or another file is in its place")
         if time.monotonic() - self._cleaned_at >= CLEAN_EVERY_S:
-            self.clean()
+            self._clean_among_others()
             self._cleaned_at = time.monotonic()
-        self.keep_copy()
+        if is_embedded:
+            self.keep_copy()
         return False
 
     def keep_copy(self) -> None:
@@ -63,6 +68,13 @@ class Housekeeping:
         self._copied, self._copied_at = stamp, time.monotonic()
         self._not_before = self._copied_at + (self._copied_at - started) / COPY_SHARE
 
+    def _clean_among_others(self) -> None:
+        """Remove what the rules say. StoreError: a file cannot be looked at, or went meanwhile."""
+        try:
+            self.clean()
+        except OSError as error:
+            raise StoreError(f"MODEL_DIR cannot be tidied: {error.strerror}") from error
+
     def clean(self) -> None:
         """Remove what the rules say."""
         now = self._journal.now()
@@ -70,10 +82,11 @@ class Housekeeping:
             logger.info("project %s is forgotten: it has been disconnected for 30 days", key)
         self._journal.upkeep.drop_old_rows()
         known = {state.key for state in self._journal.projects()}
-        for path in self._folder.iterdir():
-            is_unknown = KEY.fullmatch(path.name) is not None and path.name not in known
-            if is_unknown and now - _last_changed_at(path) > GONE_AFTER_S:
-                logger.info("%s is removed: its project is gone", path)
+        projects = [path for path in self._folder.iterdir() if KEY.fullmatch(path.name)]
+        machines = self._folder.glob(f"{MACHINES}/*")
+        for path in (*(path for path in projects if path.name not in known), *machines):
+            if now - _last_changed_at(path) > GONE_AFTER_S:
+                logger.info("%s is removed: its project or machine is gone", path)
                 shutil.rmtree(path, ignore_errors=True)
         remove_leftovers(self._folder, now)
 

@@ -33,10 +33,12 @@ class Loop:
         fail: Callable[[Exception], None],
         troubles: Troubles,
         rest_s: float = TICK_S,
+        last_wait_s: float | None = None,
     ) -> None:
         """work: does a piece; whether there may be more at once, else it rests for `rest_s`.
 
-        is_over: asked before each piece, and while it waits.
+        is_over: asked before each piece, and while it waits. last_wait_s: the longest wait after
+        something refused; LAST_WAIT_S where it is None.
         """
         self.name = name
         self._fail = fail
@@ -44,7 +46,7 @@ class Loop:
         self._is_over = is_over
         self._troubles = troubles
         self._rest_s = rest_s
-        self._backoff = Backoff(FIRST_WAIT_S, LAST_WAIT_S)
+        self._backoff = Backoff(FIRST_WAIT_S, LAST_WAIT_S if last_wait_s is None else last_wait_s)
         self._is_noted = True  # perhaps, by an earlier worker
 
     def run(self) -> None:

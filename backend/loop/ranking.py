@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from backend.acquisition import Rule, Selection, budget_of, has_two_classes, sta
 from backend.errors import StoreError, WeightsError
 from backend.loop.context import ProjectContext
 from backend.loop.snapshot import Snapshot, take_snapshot
-from backend.vision import LinearHead, Network, Trained
+from backend.vision import ADAM, LinearHead, Network, Trained
 from model_store.journal import RoundState
 from model_store.rankings import Ranking
 from model_store.scores import Scores
@@ -81,8 +81,9 @@ def choose(context: ProjectContext, state: RoundState) -> Choice:
 
 def _network(context: ProjectContext, state: RoundState) -> Network:
     """The network that the round was opened on, or the pre-trained one where it is lost."""
+    tuning = context.journal.tunings.get(state.key, state.tuning)
     try:
-        return context.network(context.journal.tunings.get(state.key, state.tuning))
+        return context.network(tuning)
     except (WeightsError, StoreError) as error:
         logger.warning("project %d: %s", context.project_id, error)
         return context.session.pretrained()
@@ -176,4 +177,5 @@ def _trained_statistics(trained: Trained | None) -> dict[str, Any]:
         "train_accuracy": report.train_accuracy,
         "epochs": report.epochs,
         "loss": report.loss,
+        "head": asdict(report.head) if report.head else {"kind": ADAM},
     }

@@ -2,7 +2,7 @@
 
 One keeps the queues: it reads what changed, supplies, runs rounds; no piece of that takes long. The
 other computes behind them: it embeds pools and fine-tunes networks, however long that takes. A
-third thread keeps house.
+third thread keeps house. Where several workers share the projects, a fourth holds this one's share.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,20 +18,27 @@ from typing import Any
 import torch
 
 from backend.acquisition import Rule
-from backend.errors import AlfaMixError, JournalError
+from backend.errors import AlfaMixError, JournalError, LeaseLostError, StoreError
 from backend.label_studio.access import Access
 from backend.loop.background import Background, Stopped
 from backend.loop.context import ProjectContext, WorkerContext
+from backend.loop.holdings import All, Holdings, Share
 from backend.loop.housekeeping import Housekeeping
 from backend.loop.loops import TICK_S, Loop
 from backend.loop.reconcile import reconcile
 from backend.process.niceness import thread_gives_way
-from backend.process.startup import folder_of, open_journal, open_session
+from backend.process.startup import (
+    folder_of,
+    machine_folder,
+    machine_name,
+    open_journal,
+    open_session,
+)
 from backend.process.supervisor import SERVE
 from backend.process.troubles import Troubles
 from backend.sdk.model import AlfaMixModel
 from backend.settings import Settings
-from model_store.journal import ProjectState
+from model_store.journal import Journal, ProjectState
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +46,8 @@ FIRST_RETRY_S = 2.0
 LAST_RETRY_S = 300.0
 LOOK_EVERY_S = 60.0
 TEND_EVERY_S = 1.0
+# A lease that was not renewed in time is lost to others, so the database is asked again soon.
+LEASE_RETRY_S = 2.0
 # Of the thread that computes, on top of the process's own: the queue's requests come first.
 BACKGROUND_NICENESS = 9
 # The events that the worker itself calls `fit` with.
@@ -48,30 +58,35 @@ TUNE = "TUNE"
 class WorkerServices:
     """What the worker lets the model do."""
 
-    def __init__(self, context: WorkerContext, background: Background) -> None:
-        self._context = context
+    def __init__(self, journal: Journal, holdings: Holdings, background: Background) -> None:
+        self._journal = journal
+        self._holdings = holdings
         self._background = background
 
     def version(self, project: str) -> str:
         """The version that a project's queue follows."""
-        return self._context.journal.model_version(project)
+        return self._journal.model_version(project)
 
     def fit(self, project: str, event: str) -> dict[str, Any]:
-        """Do one piece of a project's work: of its queue, or for TUNE of what is behind it."""
+        """Do one piece of a project's work: of its queue, or for TUNE of what is behind it.
+
+        LeaseLostError: it is another worker's project.
+        """
+        context = self._holdings.context(project)
         if event == TUNE:
-            more = self._advance_background(project)
+            more = self._advance_background(context, project)
         else:
-            more = reconcile(self._context, project)
+            more = reconcile(context, project)
         return {"model_version": self.version(project), "more": more}
 
-    def _advance_background(self, project: str) -> bool:
-        state = self._context.journal.project(project)
+    def _advance_background(self, context: WorkerContext, project: str) -> bool:
+        state = context.journal.project(project)
         if state is None or not state.connected:
             return False
-        more = self._background.advance(ProjectContext.of(self._context, state))
-        after = self._context.journal.project(project)
+        more = self._background.advance(ProjectContext.of(context, state))
+        after = context.journal.project(project)
         if after is None or not after.connected:
-            self._context.journal.set_background(project, "")
+            context.journal.set_background(project, "")
             return False
         return more
 
@@ -102,7 +117,11 @@ class Retries:
 
     def succeeded(self, state: ProjectState) -> None:
         """Forget the project's failures."""
-        self.failures.pop(state.key, None)
+        self.forget(state.key)
+
+    def forget(self, key: str) -> None:
+        """Forget the failures of the project with this key."""
+        self.failures.pop(key, None)
 
 
 class Worker:
@@ -116,11 +135,12 @@ class Worker:
         self.stopping = False
         self._error: Exception | None = None
         self._settled: Callable[[], None] | None = None
-        folder = folder_of(context.settings)
-        self._troubles = Troubles(folder)
-        self._housekeeping = Housekeeping(context.journal, folder)
+        self._troubles = Troubles(machine_folder(context.settings))
+        self._housekeeping = Housekeeping(context.journal, folder_of(context.settings))
+        self._holdings = self._open_holdings()
         background = Background(lambda: self.stopping, self._embed_for_newcomers)
-        self._model_class = AlfaMixModel.bound_to(WorkerServices(context, background))
+        services = WorkerServices(context.journal, self._holdings, background)
+        self._model_class = AlfaMixModel.bound_to(services)
         self._queue_retries = Retries()
         # Labels put nothing right that keeps a network from being trained.
         self._background_retries = Retries(lambda state: (state.label_config, state.unembedded))
@@ -141,6 +161,8 @@ class Worker:
             self._loop("housekeeping", self._housekeeping.tend, TEND_EVERY_S),
         ]
         threads = [threading.Thread(target=_behind, args=(loop,), daemon=True) for loop in others]
+        if not self._context.journal.is_embedded:
+            threads.append(threading.Thread(target=self._hold_share, daemon=True))
         for thread in threads:
             thread.start()
         self._loop("queues", self._keep_queues).run()
@@ -152,7 +174,7 @@ class Worker:
     def work_on(self, state: ProjectState) -> bool:
         """Do one piece of a project's queue; whether there is more. Errors end in the journal."""
         self._awake.discard(state.key)
-        more = self._fit(state, RECONCILE, self._queue_retries, self._context.journal.set_error)
+        more = self._fit(state, RECONCILE, self._queue_retries, Journal.set_error)
         if more:
             self._awake.add(state.key)
         return bool(more)
@@ -160,8 +182,7 @@ class Worker:
     def compute_for(self, state: ProjectState) -> bool:
         """Do one piece of what is computed behind a project's queue; whether there is more."""
         look = self._look(state)
-        note = self._context.journal.set_background_error
-        more = self._fit(state, TUNE, self._background_retries, note)
+        more = self._fit(state, TUNE, self._background_retries, Journal.set_background_error)
         after = self._context.journal.project(state.key)
         is_same = after is not None and self._look(after) == look
         if more or not is_same:
@@ -180,8 +201,48 @@ class Worker:
             if state.key != busy_key and journal.published_round(state.key) is None:
                 self.compute_for(state)
 
-    def _loop(self, name: str, work: Callable[[], bool], rest_s: float = TICK_S) -> Loop:
-        return Loop(name, work, lambda: self.stopping, self._fail, self._troubles, rest_s)
+    def _open_holdings(self) -> Holdings:
+        journal = self._context.journal
+        if journal.is_embedded:
+            return All(self._context)
+        # Of a worker that was started again, the one before may still be about.
+        holder = f"{machine_name(self._context.settings)}-{uuid.uuid4().hex}"
+        return Share(self._context, journal.leases(holder), self._begin_with)
+
+    def _begin_with(self, key: str) -> None:
+        """Look at a project that another worker had until now as if for the first time."""
+        self._looked.pop(key, None)
+        for retries in (self._queue_retries, self._background_retries):
+            retries.forget(key)
+        self._awake.add(key)
+
+    def _hold_share(self) -> None:
+        """Hold a share of the projects until the end, and let others have it then.
+
+        That ends the pieces that are being done as well: whoever takes them over goes on.
+        """
+        self._loop("leases", self._holdings.tend, TEND_EVERY_S, LEASE_RETRY_S).run()
+        try:
+            self._holdings.close()
+        except StoreError as error:
+            logger.warning("the leases were not given back, and run out: %s", error)
+
+    def _loop(
+        self,
+        name: str,
+        work: Callable[[], bool],
+        rest_s: float = TICK_S,
+        last_wait_s: float | None = None,
+    ) -> Loop:
+        return Loop(
+            name,
+            work,
+            is_over=lambda: self.stopping,
+            fail=self._fail,
+            troubles=self._troubles,
+            rest_s=rest_s,
+            last_wait_s=last_wait_s,
+        )
 
     def _fail(self, error: Exception) -> None:
         """End the worker for an error that ended one of its threads; the first one counts."""
@@ -203,7 +264,8 @@ class Worker:
     def _each(self, needs: Callable[[ProjectState], bool]) -> list[ProjectState]:
         if self.stopping:
             return []
-        return [state for state in self._context.journal.projects() if needs(state)]
+        states = self._context.journal.projects()
+        return [state for state in states if self._holdings.holds(state.key) and needs(state)]
 
     def _needs_work(self, state: ProjectState) -> bool:
         if not self._queue_retries.may_try(state, time.monotonic()):
@@ -230,32 +292,45 @@ class Worker:
         state: ProjectState,
         event: str,
         retries: Retries,
-        note_error: Callable[[str, str | None], None],
+        note_error: Callable[[Journal, str, str | None], None],
     ) -> bool | None:
         """Call the hook; whether there is more, None where it failed.
 
         One project's surprise must not stop the others; what the journal refuses stops all.
         """
         try:
-            done = self._model_class(project_id=state.key).fit(event, {})
+            with self._holdings.at_work(state.key):
+                message, more = self._tried(state, event)
+                journal = self._holdings.context(state.key).journal
+                if message is None:
+                    retries.succeeded(state)
+                else:
+                    wait_s = retries.failed(state, time.monotonic())
+                    words = "project %d: %s; trying again in %.0f s"
+                    logger.warning(words, state.project_id, message, wait_s)
+                note_error(journal, state.key, message)
         except Stopped:
+            return False
+        except LeaseLostError as error:
+            logger.info("%s: what was being done for it is dropped", error)
             return False
         except JournalError:
             self._awake.add(state.key)
             raise
+        return more
+
+    def _tried(self, state: ProjectState, event: str) -> tuple[str | None, bool | None]:
+        """What went wrong within the hook, if anything, and whether there is more."""
+        try:
+            done = self._model_class(project_id=state.key).fit(event, {})
+        except (Stopped, LeaseLostError, JournalError):
+            raise
         except AlfaMixError as error:
-            message = str(error)
+            return str(error), None
         except Exception as error:
             logger.exception("project %d: unexpected error", state.project_id)
-            message = f"unexpected {type(error).__name__}: {error}"
-        else:
-            retries.succeeded(state)
-            note_error(state.key, None)
-            return bool(done["more"])
-        wait_s = retries.failed(state, time.monotonic())
-        logger.warning("project %d: %s; trying again in %.0f s", state.project_id, message, wait_s)
-        note_error(state.key, message)
-        return None
+            return f"unexpected {type(error).__name__}: {error}", None
+        return None, bool(done["more"])
 
 
 def _behind(loop: Loop) -> None:

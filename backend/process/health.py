@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backend.errors import JournalError
-from backend.process.startup import folder_of
+from backend.process.startup import folder_of, machine_folder
 from backend.process.troubles import Troubles
 from backend.settings import Settings
 from model_store.files import DAMAGED_SUFFIX
@@ -21,7 +21,7 @@ class Health:
 
     def __init__(self, settings: Settings, journal: Journal) -> None:
         self._folder = folder_of(settings)
-        self._troubles = Troubles(self._folder)
+        self._troubles = Troubles(machine_folder(settings))
         self._journal = journal
 
     def troubles(self) -> list[str]:

@@ -5,6 +5,7 @@ Nothing here imports torch until the network is asked for.
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,33 @@ if TYPE_CHECKING:
     from backend.vision import VisionConfig, VisionSession
 
 
+# Where those that share a MODEL_DIR have a folder each.
+MACHINES = "machines"
+
+
 def folder_of(settings: Settings) -> Path:
     """The folder of the configured Label Studio, below MODEL_DIR."""
     return host_folder(settings.model_dir, settings.label_studio_url)
 
 
+def machine_folder(settings: Settings) -> Path:
+    """Where a backend keeps what is its own: below MODEL_DIR, which several may share."""
+    if not settings.database_url:
+        return folder_of(settings)
+    return folder_of(settings) / MACHINES / machine_name(settings)
+
+
+def machine_name(settings: Settings) -> str:
+    """What tells this backend from others that share a MODEL_DIR."""
+    return f"{socket.gethostname()}-{settings.port}"
+
+
 def open_journal(settings: Settings) -> Journal:
-    """The embedded journal of the configured Label Studio."""
-    return Journal.in_folder(folder_of(settings))
+    """The journal of the configured Label Studio: a file, or what several machines share."""
+    folder = folder_of(settings)
+    if not settings.database_url:
+        return Journal.in_folder(folder)
+    return Journal.shared_by(folder, settings.database_url)
 
 
 def open_session(settings: Settings) -> VisionSession:
@@ -50,4 +70,5 @@ def _vision_config(settings: Settings) -> VisionConfig:
             epoch_limit=settings.epochs, head_lr=settings.head_lr, block_lr=settings.block_lr
         ),
         activation_limit_gib=settings.activations_gib,
+        head=settings.head,
     )

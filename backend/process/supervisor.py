@@ -6,7 +6,7 @@ import logging
 from contextlib import closing
 
 from backend.errors import StoreError
-from backend.process.startup import folder_of
+from backend.process.startup import folder_of, machine_folder, open_journal
 from backend.process.supervised import SIGNALLED, Supervised
 from backend.process.troubles import Troubles
 from backend.process.worker_lock import WorkerLock
@@ -30,11 +30,14 @@ SERVE = "serve"
 def prepare(settings: Settings) -> None:
     """See that MODEL_DIR can be worked in: its journal is whole, or whole again; troubles are over.
 
-    StoreError: it cannot be written, or another worker works there.
+    StoreError: it or the database cannot be written, or another worker works there.
     """
     with closing(WorkerLock(settings, ENDING_S)):
-        mend_journal(folder_of(settings))
-        Troubles(folder_of(settings)).clear_all()
+        if settings.database_url:
+            open_journal(settings).close()
+        else:
+            mend_journal(folder_of(settings))
+        Troubles(machine_folder(settings)).clear_all()
 
 
 class Supervisor:
@@ -44,7 +47,7 @@ class Supervisor:
         self._settings = settings
         self._worker = worker
         self._web = web
-        self._troubles = Troubles(folder_of(settings))
+        self._troubles = Troubles(machine_folder(settings))
         self._is_damaged = False
 
     def look(self) -> int | None:

@@ -1,4 +1,8 @@
-"""One worker for one MODEL_DIR, and whether it settled in."""
+"""One worker for one MODEL_DIR, and whether it settled in.
+
+Where several machines share it, leases in their database keep the workers apart (see
+`model_store.leases`), and no lock is asked of a file system that may have none.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import os
 import time
 
 from backend.errors import StoreError
-from backend.process.startup import folder_of
+from backend.process.startup import machine_folder
 from backend.settings import Settings
 from model_store.files import make_private_folder
 
@@ -23,7 +27,8 @@ class WorkerLock:
 
         StoreError: another worker holds it, or MODEL_DIR cannot be written.
         """
-        folder = folder_of(settings)
+        folder = machine_folder(settings)
+        self._is_alone = not settings.database_url
         make_private_folder(folder)
         try:
             self._file = (folder / LOCK_NAME).open("a")
@@ -47,6 +52,8 @@ class WorkerLock:
         self._file.close()
 
     def _is_taken(self) -> bool:
+        if not self._is_alone:
+            return True
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -57,6 +64,6 @@ class WorkerLock:
 def settled_at(settings: Settings) -> int:
     """When a worker of the folder last settled in: nanoseconds, to be compared with others; 0."""
     try:
-        return (folder_of(settings) / LOCK_NAME).stat().st_mtime_ns
+        return (machine_folder(settings) / LOCK_NAME).stat().st_mtime_ns
     except FileNotFoundError:
         return 0

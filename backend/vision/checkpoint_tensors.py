@@ -7,16 +7,15 @@ from collections.abc import Mapping
 
 import torch
 
-from backend.vision.linear_head import HEAD_BIAS, HEAD_WEIGHT
+from backend.vision.linear_head import LinearHead
 
 TAIL_PREFIX = "tail."
 
 
-def trained_tensors(tail: torch.nn.Module, head: torch.nn.Linear) -> dict[str, torch.Tensor]:
+def trained_tensors(tail: torch.nn.Module, head: LinearHead) -> dict[str, torch.Tensor]:
     """The trained part, on the CPU."""
-    named = {TAIL_PREFIX + key: value for key, value in tail.state_dict().items()}
-    named |= {HEAD_WEIGHT: head.weight.detach(), HEAD_BIAS: head.bias.detach()}
-    return {key: value.cpu() for key, value in named.items()}
+    named = {TAIL_PREFIX + key: value.cpu() for key, value in tail.state_dict().items()}
+    return named | head.tensors()
 
 
 def tail_state(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

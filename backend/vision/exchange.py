@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from backend.vision.activations import RowStore
+from backend.vision.heads import HeadReport
 from backend.vision.linear_head import LinearHead
 from backend.vision.split import Split
 
@@ -56,13 +57,20 @@ class TrainedNetwork(Network):
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """How training ended; see `TrainingOutcome`. unreadable: reason by key of images left out."""
+    """How training ended; see `TrainingOutcome`.
+
+    epochs: 0 where a head alone was fitted, and not by steps.
+    train_accuracy, loss: of the head on its own labels, where it was not fitted by steps.
+    unreadable: reason by key of images left out.
+    head: what the head was chosen by; None for one fitted by steps.
+    """
 
     epochs: int
     train_accuracy: float
     loss: float
     seconds: float
     unreadable: dict[str, str]
+    head: HeadReport | None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,19 @@ class LinearHead:
         """The head among the tensors of a checkpoint."""
         return cls(tensors[HEAD_WEIGHT].float().numpy(), tensors[HEAD_BIAS].float().numpy())
 
+    @classmethod
+    def of_layer(cls, layer: torch.nn.Linear) -> LinearHead:
+        """The head that a linear layer is."""
+        weight, bias = (part.detach().float().cpu().numpy() for part in (layer.weight, layer.bias))
+        return cls(weight, bias)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The head as a checkpoint holds it."""
+        return {
+            HEAD_WEIGHT: torch.from_numpy(self.weight),
+            HEAD_BIAS: torch.from_numpy(self.bias),
+        }
+
     def logits(self, embeddings: np.ndarray) -> np.ndarray:
         """(N, K) float32 logits of (N, D) embeddings."""
         return embeddings.astype(np.float32, copy=False) @ self.weight.T + self.bias

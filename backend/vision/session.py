@@ -36,19 +36,14 @@ from backend.vision.exchange import (
     TrainingReport,
 )
 from backend.vision.finetune import parse_finetune
+from backend.vision.fitting import Fitted, Fitting
+from backend.vision.heads import AUTO
 from backend.vision.linear_head import LinearHead
 from backend.vision.network import Backbone, BackboneSpec, load_backbone
 from backend.vision.pixel_batches import Loader
 from backend.vision.preprocessing import Preprocessing
 from backend.vision.split import Split, split_backbone
-from backend.vision.training import (
-    Classifier,
-    Progress,
-    TrainingConfig,
-    TrainingOutcome,
-    new_head,
-    train,
-)
+from backend.vision.training import Progress, TrainingConfig
 from backend.vision.training_set import training_set
 
 GIB = 2**30
@@ -61,6 +56,7 @@ class VisionConfig:
     finetune: `head`, `blocks:n` or `full`.
     device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
     activation_limit_gib: most that is kept of the activations of `blocks:n`, per store.
+    head: `auto`, a kind of `backend.vision.heads`, or `adam`.
     """
 
     backbone: BackboneSpec
@@ -68,6 +64,7 @@ class VisionConfig:
     device: str = "auto"
     training: TrainingConfig = field(default_factory=TrainingConfig)
     activation_limit_gib: float = 20.0
+    head: str = AUTO
 
 
 class VisionSession:
@@ -78,6 +75,7 @@ class VisionSession:
         self._backbone = backbone
         self._device = device
         self._split = self._cut(config.finetune)
+        self._fitting = Fitting(config.head, backbone.embedding_dim, config.training, device)
 
     @classmethod
     def open(cls, config: VisionConfig) -> VisionSession:
@@ -131,17 +129,16 @@ class VisionSession:
         """
         source = self._source(self._split, stores)
         found = training_set(labeled, self._split, source, load)
-        classifier, outcome = self._fitted(
-            self._split.new_tail(), found.activations, found.labels, num_classes, seed, on_progress
-        )
-        tail = classifier.tail.requires_grad_(False)
-        version = self._backbone.version
-        if not self._split.finetune.is_head:
-            version = f"{version}-{tail_digest(tail)}"
-        tensors = trained_tensors(tail, classifier.merged_head())
-        network = TrainedNetwork(version, LinearHead.from_tensors(tensors), self._split, tail)
-        report = TrainingReport(**asdict(outcome), unreadable=found.unreadable)
-        return Trained(network, tensors, self._card(network, num_classes, seed, report), report)
+        network, fit = self.pretrained(), (num_classes, seed, on_progress)
+        if self._split.finetune.is_head:
+            fitted = self._fitting.head(found.activations.numpy(), found.labels.numpy(), *fit)
+        else:
+            tail, fitted = self._fitting.tuned(
+                self._split.new_tail(), found.activations, found.labels, *fit
+            )
+            version = f"{self._backbone.version}-{tail_digest(tail)}"
+            network = Network(version, None, self._split, tail)
+        return self._trained(network, fitted, num_classes, seed, found.unreadable)
 
     def fit_head(
         self,
@@ -160,35 +157,23 @@ class VisionSession:
             labels: (L,) int64 in [0, K).
             num_classes: K.
         """
-        classifier, outcome = self._fitted(
-            torch.nn.Identity(),
-            torch.from_numpy(embeddings),
-            torch.from_numpy(np.asarray(labels, np.int64)),
-            num_classes,
-            seed,
-            _unheard,
-        )
-        tensors = trained_tensors(network.tail, classifier.merged_head())
-        head = LinearHead.from_tensors(tensors)
-        fitted = TrainedNetwork(network.version, head, network.split, network.tail)
-        report = TrainingReport(**asdict(outcome), unreadable={})
-        return Trained(fitted, tensors, self._card(fitted, num_classes, seed, report), report)
+        labels = np.asarray(labels, np.int64)
+        fitted = self._fitting.head(embeddings, labels, num_classes, seed, _unheard)
+        return self._trained(network, fitted, num_classes, seed, {})
 
-    def _fitted(
+    def _trained(
         self,
-        tail: torch.nn.Module,
-        activations: torch.Tensor,
-        labels: torch.Tensor,
+        network: Network,
+        fitted: Fitted,
         num_classes: int,
         seed: int,
-        on_progress: Progress,
-    ) -> tuple[Classifier, TrainingOutcome]:
-        """`tail` and a new head trained on activations, and how it ended."""
-        generator = torch.Generator().manual_seed(seed)
-        head = new_head(self.embedding_dim, num_classes, generator)
-        classifier = Classifier(tail, head).to(self._device)
-        config = self._config.training
-        return classifier, train(classifier, activations, labels, config, generator, on_progress)
+        unreadable: dict[str, str],
+    ) -> Trained:
+        """`network` with a head, and what a checkpoint holds of it."""
+        tensors = trained_tensors(network.tail, fitted.head)
+        trained = TrainedNetwork(network.version, fitted.head, network.split, network.tail)
+        report = TrainingReport(**asdict(fitted.outcome), unreadable=unreadable, head=fitted.report)
+        return Trained(trained, tensors, self._card(trained, num_classes, seed, report), report)
 
     def restore(
         self, tensors: Mapping[str, torch.Tensor], card: Mapping[str, Any]
@@ -290,6 +275,7 @@ class VisionSession:
             "feature_blocks": self._backbone.feature_blocks,
             "class_count": num_classes,
             "seed": seed,
+            "head": self._config.head,
             "training": {**asdict(self._config.training), **asdict(report)},
         }
 

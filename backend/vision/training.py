@@ -84,12 +84,17 @@ class Classifier(nn.Module):
         return next(self.tail.parameters(), None) is None
 
     @torch.no_grad()
-    def center(self, activations: torch.Tensor, batch_size: int) -> None:
-        """Fix mean (per feature) and scale (one for all) to those of (L, ...) activations."""
+    def embeddings(self, activations: torch.Tensor, batch_size: int) -> torch.Tensor:
+        """(L, D) float32 embeddings of (L, ...) activations, as they are."""
         device = self.mean.device
         with autocast(device):
             parts = [self.tail(part.to(device)).float() for part in activations.split(batch_size)]
-        embeddings = torch.cat(parts)
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def center(self, activations: torch.Tensor, batch_size: int) -> None:
+        """Fix mean (per feature) and scale (one for all) to those of (L, ...) activations."""
+        embeddings = self.embeddings(activations, batch_size)
         self.mean.copy_(embeddings.mean(dim=0))
         scale = (embeddings - self.mean).square().mean().sqrt()
         self.scale.copy_(scale if scale > 0 else torch.ones_like(scale))

@@ -156,17 +156,15 @@ def _session(setting: Setting, place: Place) -> VisionSession:
             f"needed is --weights FILE with the weights of {setting.backbone}; none was given"
         )
     weights = None if setting.backbone == "bundled" else place.weights
-    return _opened(setting.backbone, weights, setting.image_px, setting.network)
+    return _opened(setting.backbone, weights, setting.image_px, setting.network, setting.head)
 
 
 @lru_cache(maxsize=1)
 def _opened(
-    backbone: str, weights: Path | None, image_px: int | None, finetune: str
+    backbone: str, weights: Path | None, image_px: int | None, finetune: str, head: str
 ) -> VisionSession:
-    spec = BackboneSpec(backbone, weights, image_px)
-    return VisionSession.open(
-        VisionConfig(spec, finetune, "cpu", TrainingConfig(epoch_limit=EPOCHS))
-    )
+    spec, training = BackboneSpec(backbone, weights, image_px), TrainingConfig(epoch_limit=EPOCHS)
+    return VisionSession.open(VisionConfig(spec, finetune, "cpu", training, head=head))
 
 
 def _kept(setting: Setting, place: Place) -> EmbeddingStore:
@@ -214,6 +212,7 @@ def _network(
         inputs[1][test],
         len(data.classes),
         setting.initialization == "continued",
+        setting.head,
     )
 
 

@@ -19,7 +19,8 @@ from torch.nn import functional
 from torchvision.transforms import Normalize
 
 from backend.replay import Fit
-from backend.vision import LinearHead
+from backend.vision import ADAM, LinearHead
+from backend.vision.heads import fit_head
 
 BATCH = 64
 STOP_ACCURACY = 0.99
@@ -79,6 +80,7 @@ class NetworkLearner:
     Args:
         pool_inputs, test_inputs: (N, ...) and (T, ...) float32.
         is_continued: whether a round starts from the network of the round before.
+        head: how a head is fitted anew on the trained embeddings; `adam`: the network's own.
     """
 
     def __init__(
@@ -88,12 +90,14 @@ class NetworkLearner:
         test_inputs: Tensor,
         num_classes: int,
         is_continued: bool,
+        head: str = ADAM,
     ) -> None:
         self._recipe = recipe
         self._pool = pool_inputs
         self._test = test_inputs
         self._num_classes = num_classes
         self._is_continued = is_continued
+        self._head = head
 
     def untrained(self) -> np.ndarray:
         """The inputs themselves, (N, D): a network without training knows no more."""
@@ -108,10 +112,14 @@ class NetworkLearner:
             else:
                 network = self._recipe.build(self._num_classes)
             train(network, self._pool[rows], torch.from_numpy(labels), self._recipe)
-        predictions = network.head(_embeddings(network, self._test)).argmax(1)
-        weight, bias = (tensor.detach().numpy() for tensor in network.head.parameters())
         embeddings = _embeddings(network, self._pool).numpy()
-        return Fit(embeddings, LinearHead(weight, bias), predictions.numpy(), network)
+        head = LinearHead.of_layer(network.head)
+        if self._head != ADAM:
+            generator = np.random.default_rng(seed)
+            found = fit_head(embeddings[rows], labels, self._num_classes, self._head, generator)
+            head = LinearHead(found.weight, found.bias)
+        predictions = head.logits(_embeddings(network, self._test).numpy()).argmax(axis=1)
+        return Fit(embeddings, head, predictions, network)
 
 
 def train(network: Classifier, inputs: Tensor, labels: Tensor, recipe: Recipe) -> None:

@@ -94,6 +94,10 @@ def _head(origin: Origin) -> Iterator[str]:
         "which all share, are enough."
     )
     yield (
+        "Heads are fitted by the steps that train the network (`ALFAMIX_HEAD=adam`), where a "
+        "setting's name does not say another."
+    )
+    yield (
         "All strategies see standardized embeddings, as in the backend's rounds; most of their "
         f"papers take them as the network gives them. Epsilon starts at {epsilon:g} and rises in "
         f"steps of {epsilon:g} until there are more candidates than labels to give. A ViT trains "

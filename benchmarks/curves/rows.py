@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from backend.vision import ADAM
 from benchmarks.curves.data import DataError
+from model_store.files import write_bytes
 
 
 @dataclass(frozen=True)
 class Row:
-    """One point of one learning curve."""
+    """One point of one learning curve. head: how the network's head was fitted."""
 
     setting: str
     strategy: str
@@ -23,10 +25,14 @@ class Row:
     accuracy: float
     train_s: float
     select_s: float
+    head: str = ADAM
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
-_PARSE = {"setting": str, "strategy": str, "accuracy": float, "train_s": float, "select_s": float}
+# Of files that were begun when heads were fitted in one way.
+COLUMNS_BEFORE_HEADS = COLUMNS[:-1]
+_PARSE = dict.fromkeys(("setting", "strategy", "head"), str)
+_PARSE |= dict.fromkeys(("accuracy", "train_s", "select_s"), float)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -39,16 +45,16 @@ def read_rows(path: Path) -> list[Row]:
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
         header = tuple(next(lines, ()))
-        if header != COLUMNS:
+        if header not in (COLUMNS, COLUMNS_BEFORE_HEADS):
             raise DataError(
                 f"{path} has the columns {', '.join(header)}; needed are {', '.join(COLUMNS)}"
             )
-        return [_parsed(path, number, line) for number, line in enumerate(lines, start=2)]
+        return [_parsed(path, header, number, line) for number, line in enumerate(lines, start=2)]
 
 
-def _parsed(path: Path, number: int, line: Sequence[str]) -> Row:
+def _parsed(path: Path, header: Sequence[str], number: int, line: Sequence[str]) -> Row:
     try:
-        pairs = zip(COLUMNS, line, strict=True)
+        pairs = zip(header, line, strict=True)
         return Row(**{name: _PARSE.get(name, int)(text) for name, text in pairs})
     except ValueError as error:
         raise DataError(f"{path}, line {number} cannot be read: {error}") from error
@@ -57,18 +63,29 @@ def _parsed(path: Path, number: int, line: Sequence[str]) -> Row:
 def append_rows(path: Path, rows: Iterable[Row]) -> None:
     """Add the rows of one run in one write, so that a stopped run leaves whole runs only."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     if _is_new(path):
-        writer.writerow(COLUMNS)
-    writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
+        path.write_text(_text([COLUMNS]), encoding="utf-8")
+    elif _header(path) == COLUMNS_BEFORE_HEADS:
+        known = [COLUMNS, *(_cells(row) for row in read_rows(path))]
+        write_bytes(path, _text(known).encode())
     with path.open("a", newline="", encoding="utf-8") as file:
-        file.write(text.getvalue())
+        file.write(_text(_cells(row) for row in rows))
 
 
 def _is_new(path: Path) -> bool:
     return not path.exists() or path.stat().st_size == 0
 
 
-def _cell(value: object) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+def _header(path: Path) -> tuple[str, ...]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return tuple(next(csv.reader(file), ()))
+
+
+def _text(lines: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
+
+
+def _cells(row: Row) -> list[str]:
+    return [f"{value:.5g}" if isinstance(value, float) else str(value) for value in astuple(row)]

@@ -119,6 +119,7 @@ def run_rows(run: Run, place: Place) -> list[Row]:
             found.accuracy,
             found.train_s,
             found.select_s,
+            run.setting.head,
         )
         for found in rounds
     ]

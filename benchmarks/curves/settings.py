@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backend.acquisition import strategy_names
+from backend.vision import ADAM
 
 LABEL_FREE = ("maxherding", "kmeans-centers", "typiclust", "probcover", "random")
 INITIALIZATIONS = ("random", "continued", "pretrained")
@@ -24,6 +25,7 @@ class Setting:
     pool, test: so many examples are drawn for each seed; None for all.
     backbone: of a ViT: `bundled`, or the name that --weights gives the file of.
     is_cold: nothing is labeled before the first choice, which is all that is compared.
+    head: how heads are fitted: as ALFAMIX_HEAD; `adam` leaves them as the network's training does.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Setting:
     backbone: str = "bundled"
     image_px: int | None = None
     is_cold: bool = False
+    head: str = ADAM
 
     @property
     def is_vit(self) -> bool:

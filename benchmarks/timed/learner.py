@@ -14,6 +14,7 @@ import numpy as np
 
 from backend.replay import Truth, memory_stores
 from backend.vision import (
+    ADAM,
     BackboneSpec,
     FeatureStores,
     LabeledImages,
@@ -134,7 +135,8 @@ def _session(backbone: str, image_px: int | None, finetune: str, place: Place) -
     if not is_bundled and place.weights is None:
         raise DataError(f"needed is --weights FILE with the weights of {backbone}; none was given")
     spec = BackboneSpec(backbone, None if is_bundled else place.weights, image_px)
-    return VisionSession.open(VisionConfig(spec, finetune, "cpu"))
+    # the head of all rows so far: they stay comparable
+    return VisionSession.open(VisionConfig(spec, finetune, "cpu", head=ADAM))
 
 
 def _drawn(count: int, wanted: int | None, rng: np.random.Generator) -> np.ndarray:

@@ -7,6 +7,8 @@ from functools import partial
 import numpy as np
 import torch
 
+from backend.vision import ADAM
+from backend.vision.heads import fit_head
 from benchmarks.curves.network import NetworkLearner, Recipe, mlp, torchvision_network
 
 
@@ -18,9 +20,9 @@ def blobs(count, seed):
     return inputs, labels
 
 
-def learner(epochs, is_continued=False):
+def learner(epochs, is_continued=False, head=ADAM):
     recipe = Recipe(partial(mlp, 3), 1e-2, epochs)
-    return NetworkLearner(recipe, blobs(60, 0)[0], blobs(30, 1)[0], 3, is_continued)
+    return NetworkLearner(recipe, blobs(60, 0)[0], blobs(30, 1)[0], 3, is_continued, head)
 
 
 def test_mlp_knows_separable_classes_and_its_head_explains_its_predictions():
@@ -29,6 +31,16 @@ def test_mlp_knows_separable_classes_and_its_head_explains_its_predictions():
     assert found.embeddings.shape == (60, 256)
     classes = found.head.logits(found.embeddings).argmax(1)
     np.testing.assert_array_equal(classes, blobs(60, 0)[1])
+
+
+def test_another_head_is_fitted_on_the_embeddings_that_training_made():
+    rows, labels = np.arange(30), blobs(60, 0)[1][:30]
+    own, found = (learner(3, head=head).fit(rows, labels, 7, None) for head in (ADAM, "lda"))
+    np.testing.assert_array_equal(found.embeddings, own.embeddings)
+    expected = fit_head(own.embeddings[rows], labels, 3, "lda", np.random.default_rng(7))
+    np.testing.assert_array_equal(found.head.weight, expected.weight)
+    np.testing.assert_array_equal(found.head.bias, expected.bias)
+    assert np.mean(found.predictions == blobs(30, 1)[1]) > 0.9
 
 
 def test_fit_repeats_itself_and_leaves_torchs_generator_alone_when_seeds_are_equal():

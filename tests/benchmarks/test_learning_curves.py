@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.curves.bench import Place
 from benchmarks.curves.data import DataError
 from benchmarks.curves.rows import Row, append_rows, read_rows
-from benchmarks.curves.runs import missing
+from benchmarks.curves.runs import Run, missing, run_rows
 from benchmarks.curves.settings import EVIDENCE, Setting
-from benchmarks.learning_curves import _own, _parser, main
+from benchmarks.learning_curves import _command, _own, _parser, _settings, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,6 +133,35 @@ def test_rows_are_refused_when_the_file_is_another(tmp_path):
     path.write_text(path.read_text().replace("0.5", "half"))
     with pytest.raises(DataError, match="line 2 cannot be read"):
         read_rows(path)
+
+
+def test_rows_of_a_file_without_heads_are_by_steps_and_stay_when_others_are_added(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "setting,strategy,seed,round,n_labeled,accuracy,train_s,select_s\n"
+        '"digits, head",badge,3,1,20,0.5,1,0.25\n'
+    )
+    old = Row("digits, head", "badge", 3, 1, 20, 0.5, 1.0, 0.25, head="adam")
+    assert read_rows(path) == [old]
+    new = Row("digits, head, head auto", "badge", 3, 1, 20, 0.75, 1.0, 0.25, head="auto")
+    append_rows(path, [new])
+    append_rows(path, [new])
+    assert read_rows(path) == [old, new, new]
+
+
+def test_head_makes_another_setting_whose_rows_name_it(table):
+    usual, other = (
+        _settings(_parser().parse_args([*command_line(table), "--rounds", "1", *more]))[0]
+        for more in ([], ["--head", "lda"])
+    )
+    assert other.name == f"{usual.name}, head lda"
+    place = Place(table.parent, table.parent, None)
+    rows = [run_rows(Run(one, "random", 0), place) for one in (usual, other)]
+    assert [{(row.setting, row.head) for row in found} for found in rows] == [
+        {(usual.name, "adam")},
+        {(other.name, "lda")},
+    ]
+    assert _command(_parser().parse_args(["--head", "lda"])).endswith("learning-curves --head lda")
 
 
 def test_rows_begin_with_their_header_when_a_run_was_killed_before_its_first_row(tmp_path):

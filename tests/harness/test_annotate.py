@@ -20,10 +20,15 @@ def label_studio_like() -> Iterator[ImitationLabelStudio]:
 
 
 @pytest.fixture
-def annotator(label_studio_like: ImitationLabelStudio) -> Iterator[Annotator]:
+def api(label_studio_like: ImitationLabelStudio) -> Iterator[Api]:
     api = Api(label_studio_like.url, "ann")
-    yield Annotator(api, 7, lambda data: data["truth"])
+    yield api
     api.close()
+
+
+@pytest.fixture
+def annotator(api: Api) -> Annotator:
+    return Annotator(api, 7, lambda data: data["truth"])
 
 
 def test_submit_sends_the_true_class_and_the_prediction_that_was_shown(
@@ -47,6 +52,14 @@ def test_submit_sends_another_class_when_one_is_named(
     sent = label_studio_like.requests[-1].body
     assert sent["result"][0]["value"] == {"choices": ["dog"]}
     assert sent["parent_prediction"] is None
+
+
+def test_submit_answers_the_choices_of_the_name_that_they_have(
+    label_studio_like: ImitationLabelStudio, api: Api
+) -> None:
+    person = Annotator(api, 7, lambda data: data["truth"], "kind")
+    person.submit({"id": 12, "data": {"truth": "cat"}})
+    assert label_studio_like.requests[-1].body["result"][0]["from_name"] == "kind"
 
 
 def test_submit_stores_one_annotation_when_label_studio_fails_after_storing_it(

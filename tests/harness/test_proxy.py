@@ -79,9 +79,20 @@ def test_requests_wait_beside_each_other(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "arrived"), [(Failure.REFUSED, 2), (Failure.CUT, 2), (Failure.LOST, 3)]
+    ("failure", "failed", "arrived"),
+    [
+        (Failure.REFUSED, 500, 2),
+        (Failure.BUSY, 429, 2),
+        (Failure.REDIRECTED, 302, 2),
+        (Failure.CUT, None, 2),
+        (Failure.LOST, None, 3),
+        (Failure.STORED, 500, 3),
+        (Failure.HALVED, 203, 3),
+    ],
 )
-def test_every_second_post_to_a_path_fails(proxy: Proxy, failure: Failure, arrived: int) -> None:
+def test_every_second_post_to_a_path_fails(
+    proxy: Proxy, failure: Failure, failed: int | None, arrived: int
+) -> None:
     proxy.fails = every(2, "/here", failure)
 
     def post(path: str) -> int | None:
@@ -90,11 +101,16 @@ def test_every_second_post_to_a_path_fails(proxy: Proxy, failure: Failure, arriv
         except httpx.RemoteProtocolError:
             return None
 
-    failed = 500 if failure is Failure.REFUSED else None
     assert [post("/here") for _ in range(3)] == [203, failed, 203]
     assert asked == [("POST", "/here")] * arrived
     assert httpx.get(f"{proxy.url}/here").status_code == 203
     assert post("/there") == 203
+
+
+def test_half_of_an_answer_comes(proxy: Proxy) -> None:
+    whole = httpx.get(f"{proxy.url}/here").content
+    proxy.fails = lambda _method, _path: Failure.HALVED
+    assert httpx.get(f"{proxy.url}/here").content == whole[: len(whole) // 2]
 
 
 def test_connection_ends_when_the_server_is_gone() -> None:

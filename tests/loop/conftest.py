@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import colorsys
-import io
 import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import timm
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 from werkzeug.serving import make_server
 
@@ -26,6 +21,7 @@ from backend.harness.annotate import Annotator
 from backend.harness.api import Api
 from backend.harness.backend_process import Backend, backend_environment
 from backend.harness.child import clean_environment, free_port
+from backend.harness.colors import CLASSES, colored_tasks, true_color
 from backend.harness.project import connect_backend
 from backend.label_studio.access import Access
 from backend.loop.background import Background
@@ -37,8 +33,7 @@ from backend.web.app import create_app
 from backend.web.predictor import Predictor
 from backend.web.status import status
 
-CLASSES = ("blue", "green", "red")
-HUES = {"red": 0.0, "green": 1 / 3, "blue": 2 / 3}
+__all__ = ["CLASSES", "colored_tasks", "true_color"]
 LABEL_CONFIG = """<View>
   <Image name="image" value="$image"/>
   <Choices name="label" toName="image" choice="single" showInLine="true">
@@ -84,23 +79,6 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_file(model.state_dict(), str(path), {"card": json.dumps(card)})
     return path
-
-
-def colored_image(color: str, generator: np.random.Generator) -> str:
-    """A noisy 16 px PNG of one color as a data: URI; each is different."""
-    hue = (HUES[color] + generator.uniform(-0.08, 0.08)) % 1
-    rgb = np.array(colorsys.hsv_to_rgb(hue, 0.9, generator.uniform(0.5, 1.0)))
-    pixels = np.clip(rgb + generator.normal(0, 0.08, (16, 16, 3)), 0, 1) * 255
-    data = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8)).save(data, "PNG")
-    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
-
-
-def colored_tasks(count: int, seed: int = 0) -> list[dict[str, str]]:
-    """Task data of images whose colors take turns; `truth` names the color."""
-    generator = np.random.default_rng(seed)
-    colors = [CLASSES[number % len(CLASSES)] for number in range(count)]
-    return [{"image": colored_image(color, generator), "truth": color} for color in colors]
 
 
 class InlineBackend:
@@ -208,11 +186,6 @@ def backend(label_studio: Any, tmp_path: Path, tiny_weights: Path) -> Iterator[C
     yield make
     for one in made:
         one.stop()
-
-
-def true_color(data: Mapping[str, Any]) -> str:
-    """The class of a task of `colored_tasks`."""
-    return data["truth"]
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from backend.errors import JournalDamagedError
+from backend.errors import JournalDamagedError, StoreError
 from backend.loop import housekeeping
 from backend.loop.housekeeping import GONE_AFTER_S, Housekeeping
 from model_store.files import write_bytes
@@ -159,3 +160,30 @@ def test_house_is_cleaned_at_once_and_every_six_hours(house, tmp_path, clock):
         os.utime(leftover, (NOW - 3601, NOW - 3601))
         house.tend()
         assert leftover.exists() is expected
+
+
+@pytest.mark.postgresql
+def test_journal_of_several_machines_is_tidied_and_not_copied(tmp_path, database_url, clock):
+    with closing(Journal(database_url, clock=lambda: NOW)) as journal:
+        gone = folder_of_project(tmp_path / "9.1600000000", GONE_AFTER_S + 1)
+        Housekeeping(journal, tmp_path).tend()
+    assert not gone.exists()
+    assert not (tmp_path / COPY).exists()
+
+
+def test_what_a_machine_noted_goes_when_it_does_so_no_more(house, tmp_path):
+    for name, age_s in (("gone-9090", GONE_AFTER_S + 1), ("here-9090", GONE_AFTER_S - 1)):
+        folder = tmp_path / "machines" / name
+        write_bytes(folder / "worker.lock", b"")
+        os.utime(folder, (NOW - age_s, NOW - age_s))
+    house.clean()
+    assert [path.name for path in (tmp_path / "machines").iterdir()] == ["here-9090"]
+
+
+def test_house_is_kept_when_a_file_goes_while_it_is_looked_at(house, tmp_path, monkeypatch):
+    def vanished(*_arguments: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(housekeeping, "remove_leftovers", vanished)
+    with pytest.raises(StoreError, match="MODEL_DIR cannot be tidied: No such file"):
+        house.tend()

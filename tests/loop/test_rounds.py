@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from backend.harness.annotate import choice
 from backend.loop import opening, steps
 from backend.loop.context import ProjectContext
+from backend.vision.heads import HeadReport
 from tests.loop.conftest import LABEL_CONFIG, colored_tasks, predictions_of, project_of
 
 pytestmark = pytest.mark.label_studio
@@ -166,7 +169,10 @@ def test_round_0_knows_the_labels_when_tasks_were_imported_with_annotations(labe
     inline.connect(project_id)
     status = inline.reconcile(project_id)
     assert status["model_version"] == "alfa-mix r0 · 6 labels"
-    assert status["last_round"]["statistics"]["train_accuracy"] > 0.99
+    statistics = status["last_round"]["statistics"]
+    assert statistics["train_accuracy"] > 0.99
+    assert statistics["head"]["kind"] == "lda"
+    assert statistics["head"].keys() == {field.name for field in fields(HeadReport)}
 
 
 def test_new_tasks_are_selectable_when_they_come_midway(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -25,7 +23,7 @@ from tests.loop.conftest import (
     project_of,
     wait_for,
 )
-from tests.model_store.damage import flip_pages, settle, small_disk, write_lock
+from tests.model_store.damage import small_disk, write_lock
 from tests.process.processes import with_variable
 
 pytestmark = pytest.mark.label_studio
@@ -174,67 +172,6 @@ def test_process_is_started_again_when_it_is_killed(
     server.connect(project_id)
     server.wait_for_round(project_id, 0)
     assert sum(words in line for line in processes_of(server).values() if "leash" in line) == 1
-
-
-def flip_journal(file: Path) -> None:
-    settle(file)
-    flip_pages(file)
-
-
-def cut_journal(file: Path) -> None:
-    with file.open("r+b") as found:
-        found.truncate(10_000)
-
-
-def lose_journal(file: Path) -> None:
-    file.unlink()
-
-
-def drop_column(file: Path) -> None:
-    with closing(sqlite3.connect(file, timeout=60)) as connection:
-        connection.execute("ALTER TABLE project DROP COLUMN tab_id")
-
-
-def drop_table(file: Path) -> None:
-    with closing(sqlite3.connect(file, timeout=60)) as connection:
-        connection.execute("DROP TABLE batch")
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize(
-    "damage", [flip_journal, cut_journal, lose_journal, drop_column, drop_table]
-)
-def test_queue_goes_on_when_the_journal_is_damaged_under_it(
-    label_studio, backend, colored_project, annotator, damage
-):
-    project_id, _ = colored_project(60)
-    server = backend()
-    server.connect(project_id)
-    server.wait_for_round(project_id, 0)
-    person = annotator(project_id)
-    label_through(server, project_id, person, 1)
-    copy = journal_of(server).with_name("journal-copy.sqlite")
-    wait_for("a copy of the round", lambda: copied_rounds(copy) >= 2)
-    # What comes after the copy: labels, and predictions for those who come near.
-    for _ in range(3):
-        assert person.label_next() is not None
-    before = worker_of(server)
-    damage(journal_of(server))
-    label_studio.api.call("PATCH", f"/api/projects/{project_id}", json={"title": "news"})
-    wait_for("the worker to end", lambda: before not in processes_of(server))
-    wait_for("health", lambda: health(server)[0] == 200 and server.status(project_id))
-    assert server.status(project_id)["connected"]
-    label_through(server, project_id, person, published_number(server.status(project_id)) + 1)
-    assert_published_once(label_studio, project_id)
-    assert server.status(project_id)["last_error"] is None
-
-
-def copied_rounds(copy: Path) -> int:
-    """How many finished rounds a copy of the journal knows."""
-    if not copy.exists():
-        return 0
-    with closing(sqlite3.connect(copy)) as connection:
-        return connection.execute("SELECT count(*) FROM round WHERE phase = 'done'").fetchone()[0]
 
 
 def test_queue_goes_on_when_the_journal_is_lost_with_its_copy(

@@ -22,12 +22,12 @@ def reconciled(inline, project_id, worker):
 
 
 @pytest.mark.parametrize("failure", Failure)
-def test_the_rest_follows_once_when_every_fifth_prediction_fails(
+def test_the_rest_follows_once_when_every_second_prediction_fails(
     label_studio, inline, connected_project, failure
 ):
     project_id, task_ids = connected_project(30)
     with Proxy(label_studio.url) as proxy:
-        proxy.fails = every(5, "/api/predictions/", failure)
+        proxy.fails = every(2, "/api/predictions/", failure)
         worker = inline.worker_with(label_studio_url=proxy.url)
         failed, status = reconciled(inline, project_id, worker)
     assert failed >= 3

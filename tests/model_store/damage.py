@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-PAGE_BYTES = 4096
+from backend.harness.damage import PAGE_BYTES, flip_bytes, flip_pages, settle, write_lock
 
-
-def flip_bytes(path: Path, start: int, count: int) -> None:
-    """Invert `count` bytes of a file, in place."""
-    with path.open("r+b") as file:
-        file.seek(start)
-        found = file.read(count)
-        file.seek(start)
-        file.write(bytes(255 - byte for byte in found))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def flip_pages(path: Path, first: int = 1) -> None:
-    """Damage every page of a SQLite file from page `first` on, counted from 0."""
-    size = path.stat().st_size
-    for start in range(first * PAGE_BYTES, size, PAGE_BYTES):
-        flip_bytes(path, start, 64)
-
-
-def settle(journal: Path) -> None:
-    """Bring what SQLite's log holds into the file itself."""
-    with closing(sqlite3.connect(journal)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-@contextmanager
-def write_lock(journal: Path) -> Iterator[None]:
-    """The lock of a process that writes and does not come to an end."""
-    with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
+__all__ = ["SmallDisk", "flip_bytes", "flip_pages", "settle", "small_disk", "write_lock"]
 
 
 class SmallDisk:

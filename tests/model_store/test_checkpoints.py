@@ -17,6 +17,8 @@ TENSORS = {
     "half": torch.tensor([0.5, -2], dtype=torch.float16),
     "transposed": torch.arange(6).view(2, 3).T,
 }
+# What this process has mapped (Linux).
+MAPS = Path("/proc/self/maps")
 CARD = {"seed": 3, "classes": ["Hund", "Küken"], "training": {"loss": 0.25}}
 
 
@@ -92,3 +94,11 @@ def test_load_checkpoint_raises_when_there_is_no_card(tmp_path: Path) -> None:
     save_file(TENSORS | {"transposed": torch.zeros(1)}, tmp_path / "w.safetensors")
     with pytest.raises(StoreError, match="carries no card"):
         load_checkpoint(tmp_path / "w.safetensors")
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="Linux shows what a process has mapped")
+def test_loaded_checkpoint_needs_its_file_no_more(tmp_path):
+    path = save_checkpoint(tmp_path, "00012", TENSORS, CARD)
+    checkpoint = load_checkpoint(path)
+    assert str(path) not in MAPS.read_text()
+    torch.testing.assert_close(checkpoint.tensors, TENSORS)

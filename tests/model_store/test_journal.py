@@ -11,13 +11,13 @@ from tests.states import KEY, mirrored_task, queued_task, round_state
 
 
 @pytest.fixture
-def journal(tmp_path) -> Journal:
-    return Journal.in_folder(tmp_path, clock=lambda: 50.0)
+def journal(open_journal) -> Journal:
+    return open_journal(clock=lambda: 50.0)
 
 
-def test_journal_is_found_again_when_it_is_opened_anew(tmp_path):
-    Journal.in_folder(tmp_path).note_changed(KEY)
-    assert Journal.in_folder(tmp_path).project(KEY).project_id == 12
+def test_journal_is_found_again_when_it_is_opened_anew(open_journal):
+    open_journal().note_changed(KEY)
+    assert open_journal().project(KEY).project_id == 12
 
 
 def test_note_changed_counts_every_event_when_several_threads_note(journal):
@@ -229,9 +229,9 @@ def test_recent_round_s_are_the_last_finished_rounds(journal):
     assert journal.recent_round_s(KEY) == [4.0, 3.0, 2.0]
 
 
-def test_phase_start_is_kept_while_the_phase_is_the_same(tmp_path):
+def test_phase_start_is_kept_while_the_phase_is_the_same(open_journal):
     now = [10.0]
-    journal = Journal.in_folder(tmp_path, clock=lambda: now[0])
+    journal = open_journal(clock=lambda: now[0])
     journal.note_changed(KEY)
     journal.set_phase(KEY, "embed", 1, 9)
     now[0] = 20.0

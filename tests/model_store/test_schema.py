@@ -1,15 +1,15 @@
 """From an earlier release's tables to today's: an old MODEL_DIR goes on."""
 
-import sqlite3
 import threading
 
 import pytest
 import sqlalchemy as sa
 
 from backend.errors import StoreError
-from model_store.journal import Journal
+from model_store.journal import Journal, url_of
 from model_store.schema import LAYOUT, metadata
 from model_store.task_mirror import Reading
+from tests.model_store.conftest import execute
 from tests.states import KEY, mirrored_task, round_state, tuning_state
 
 # What release 0.1 wrote: copied from a journal.sqlite that it made (`sqlite3 FILE .schema`).
@@ -44,37 +44,58 @@ CREATE TABLE unreadable (
 """
 
 
+PROJECT_1 = {
+    **{"key": KEY, "project_id": 12, "title": "t", "label_config": "<View/>"},
+    **{"backend_url": "http://b", "access_token": "tok", "hostname": "http://ls"},
+    **{"connected": True, "changed": 9, "seen": 8, "training_requested": 0, "checked_at": 5.0},
+    **{"phase": "train", "phase_done": 1, "phase_total": 60, "phase_started_at": 4.0},
+    **{"labeled": 40, "skipped": 0, "pool": 60, "counters": "100/40/40/0"},
+    **{"previous_sampling": "Sequential sampling", "webhook_id": 3, "batch_progress_at": 4.0},
+}
+ROUND_1 = {
+    **{"key": KEY, "strategy": "auto", "settings": "{}", "classes": '["cat", "dog"]'},
+    **{"n_pool": 70, "statistics": "{}", "seconds": '{"train": 3.0}', "started_at": 1.0},
+}
+BATCH_1 = {
+    **{"key": KEY, "number": 1, "rank": 0, "task_id": 7, "cluster": 100000, "score": 0.0},
+    **{"is_reserve": False, "class_name": "cat", "probability": 0.5, "prediction_id": 77},
+}
+
+
+def insert(url, table, **values) -> None:
+    """Insert a row as it is."""
+    columns, names = ", ".join(values), ", ".join(f":{name}" for name in values)
+    execute(url, f"INSERT INTO {table} ({columns}) VALUES ({names})", **values)
+
+
 @pytest.fixture
-def old(tmp_path):
-    """A project after two rounds, the third under way, as release 0.1 left it."""
-    connection = sqlite3.connect(tmp_path / "journal.sqlite")
-    connection.executescript(LAYOUT_1)
-    project = (KEY, 12, "t", "<View/>", "http://b", "tok", "http://ls", 1, 9, 8, 0, 5.0, "train")
-    connection.execute(
-        f"INSERT INTO project VALUES ({','.join('?' * 25)})",
-        (*project, 1, 60, 4.0, 40, 0, 60, "100/40/40/0", "Sequential sampling", 3, None, None, 4.0),
-    )
+def old(journal_url):
+    """Where a project lies after two rounds, the third under way, as release 0.1 left it."""
+    execute(journal_url, *LAYOUT_1.strip().removesuffix(";").split(";"))
+    insert(journal_url, "project", **PROJECT_1)
     for number, phase, checkpoint in (
         (0, "done", None),
         (1, "done", "00001.st"),
         (2, "train", None),
     ):
-        connection.execute(
-            f"INSERT INTO round VALUES ({','.join('?' * 15)})",
-            (
-                *(KEY, number, phase, "auto", "{}", '["cat", "dog"]', 20 * number, 70),
-                *(f"alfa-mix r{number} · {20 * number} labels", checkpoint, f"f{number}"),
-                *("{}", '{"train": 3.0}', 1.0, 2.0 if phase == "done" else None),
-            ),
+        insert(
+            journal_url,
+            "round",
+            number=number,
+            phase=phase,
+            checkpoint=checkpoint,
+            n_labeled=20 * number,
+            model_version=f"alfa-mix r{number} · {20 * number} labels",
+            features_version=f"f{number}",
+            finished_at=2.0 if phase == "done" else None,
+            **ROUND_1,
         )
-    connection.execute("INSERT INTO batch VALUES (?,1,0,7,100000,0.0,0,'cat',0.5,77)", (KEY,))
-    connection.commit()
-    connection.close()
-    return tmp_path
+    insert(journal_url, "batch", **BATCH_1)
+    return journal_url
 
 
-def test_projects_rounds_and_queues_are_kept(old):
-    journal = Journal.in_folder(old)
+def test_projects_rounds_and_queues_are_kept(old, open_journal):
+    journal = open_journal()
     project = journal.project(KEY)
     assert (project.title, project.webhook_id, project.labeled) == ("t", 3, 40)
     assert (project.unembedded, project.users, project.background) == (None, 0, "")
@@ -83,25 +104,25 @@ def test_projects_rounds_and_queues_are_kept(old):
     assert (task.task_id, task.prediction_id) == (7, 77)
 
 
-def test_what_a_round_had_tuned_becomes_a_network_of_its_own(old):
-    journal = Journal.in_folder(old)
+def test_what_a_round_had_tuned_becomes_a_network_of_its_own(old, open_journal):
+    journal = open_journal()
     tuning = journal.tunings.newest_done(KEY)
     assert (tuning.number, tuning.checkpoint, tuning.features_version) == (1, "00001.st", "f1")
     assert (tuning.n_labeled, list(tuning.classes)) == (20, ["cat", "dog"])
     assert journal.published_round(KEY).tuning == 1
 
 
-def test_a_round_that_trained_begins_again_from_its_choice(old):
-    assert Journal.in_folder(old).latest_round(KEY).phase == "select"
+def test_a_round_that_trained_begins_again_from_its_choice(old, open_journal):
+    assert open_journal().latest_round(KEY).phase == "select"
 
 
-def test_the_tables_are_those_of_a_new_journal(old, tmp_path_factory):
-    Journal.in_folder(old).close()
-    new = tmp_path_factory.mktemp("new")
-    Journal.in_folder(new).close()
+def test_the_tables_are_those_of_a_new_journal(old, open_journal, tmp_path):
+    open_journal()
+    new = url_of(tmp_path / "new.sqlite")
+    Journal(new).close()
 
-    def columns(folder):
-        inspector = sa.inspect(sa.create_engine(f"sqlite:///{folder / 'journal.sqlite'}"))
+    def columns(url):
+        inspector = sa.inspect(sa.create_engine(url))
         return {
             table: {column["name"] for column in inspector.get_columns(table)}
             for table in metadata.tables
@@ -110,28 +131,26 @@ def test_the_tables_are_those_of_a_new_journal(old, tmp_path_factory):
     assert columns(old) == columns(new)
 
 
-def test_prepare_does_nothing_to_todays_layout(old):
-    Journal.in_folder(old).close()
-    again = Journal.in_folder(old)
+def test_prepare_does_nothing_to_todays_layout(old, open_journal):
+    open_journal()
+    again = open_journal()
     assert again.tunings.newest(KEY).number == 1
     assert again.latest_round(KEY).number == 2
 
 
-def test_prepare_raises_when_a_later_release_wrote_the_journal(old):
-    Journal.in_folder(old).close()
-    connection = sqlite3.connect(old / "journal.sqlite")
-    connection.execute("UPDATE layout SET number = 99")
-    connection.commit()
+def test_prepare_raises_when_a_later_release_wrote_the_journal(old, open_journal):
+    open_journal()
+    execute(old, "UPDATE layout SET number = 99")
     with pytest.raises(StoreError, match=rf"layout 99, this release knows layouts up to {LAYOUT}"):
-        Journal.in_folder(old)
+        open_journal()
 
 
-def test_two_processes_may_bring_a_journal_up_to_date_at_once(old):
+def test_two_processes_may_bring_a_journal_up_to_date_at_once(old, open_journal):
     failures = []
 
     def open_it():
         try:
-            Journal.in_folder(old).close()
+            open_journal()
         except Exception as error:  # noqa: BLE001
             failures.append(error)
 
@@ -141,7 +160,7 @@ def test_two_processes_may_bring_a_journal_up_to_date_at_once(old):
     for thread in threads:
         thread.join()
     assert failures == []
-    assert Journal.in_folder(old).tunings.newest(KEY).number == 1
+    assert open_journal().tunings.newest(KEY).number == 1
 
 
 # What layout 3 brought: without it, today's tables are those of layout 2.
@@ -156,9 +175,9 @@ SINCE_LAYOUT_3 = (
 
 
 @pytest.fixture
-def layout_2(tmp_path):
+def layout_2(journal_url, open_journal):
     """A project with two labels, of which its last round knew one and its network none."""
-    journal = Journal.in_folder(tmp_path)
+    journal = open_journal()
     journal.note_changed(KEY)
     journal.tasks.put(
         KEY,
@@ -168,25 +187,19 @@ def layout_2(tmp_path):
     journal.open_round(round_state(4, n_labeled=1))
     journal.tunings.open(tuning_state(2, n_labeled=0))
     journal.close()
-    connection = sqlite3.connect(tmp_path / "journal.sqlite")
-    for index in ("ix_task_annotated_at", "ix_task_image_key"):
-        connection.execute(f"DROP INDEX {index}")
-    for table, column in SINCE_LAYOUT_3:
-        connection.execute(f'ALTER TABLE "{table}" DROP COLUMN {column}')
-    connection.execute("UPDATE layout SET number = 2")
-    connection.commit()
-    connection.close()
-    return tmp_path
+    indexes = [f"DROP INDEX {name}" for name in ("ix_task_annotated_at", "ix_task_image_key")]
+    columns = [f'ALTER TABLE "{table}" DROP COLUMN {name}' for table, name in SINCE_LAYOUT_3]
+    execute(journal_url, *indexes, *columns, "UPDATE layout SET number = 2")
 
 
-def test_labels_that_were_new_under_layout_2_still_are(layout_2):
-    journal = Journal.in_folder(layout_2)
+def test_labels_that_were_new_under_layout_2_still_are(layout_2, open_journal):
+    journal = open_journal()
     project, published = journal.project(KEY), journal.published_round(KEY)
     assert project.label_changes - published.label_changes == 1
     assert project.label_changes - journal.tunings.newest(KEY).label_changes == 2
 
 
-def test_tasks_of_layout_2_are_kept_and_read_again(layout_2):
-    journal = Journal.in_folder(layout_2)
+def test_tasks_of_layout_2_are_kept_and_read_again(layout_2, open_journal):
+    journal = open_journal()
     assert journal.tasks.ids(KEY) == [1, 2, 3]
     assert not journal.tasks.reading(KEY).is_whole

@@ -12,8 +12,8 @@ OTHER = "13.1700000000"
 
 
 @pytest.fixture
-def journal(tmp_path) -> Journal:
-    journal = Journal.in_folder(tmp_path)
+def journal(open_journal) -> Journal:
+    journal = open_journal()
     journal.note_changed(KEY)
     return journal
 

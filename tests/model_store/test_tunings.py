@@ -2,14 +2,13 @@
 
 import pytest
 
-from model_store.journal import Journal
 from model_store.tunings import Tunings
 from tests.states import KEY, tuning_state
 
 
 @pytest.fixture
-def tunings(tmp_path) -> Tunings:
-    return Journal.in_folder(tmp_path).tunings
+def tunings(open_journal) -> Tunings:
+    return open_journal().tunings
 
 
 def test_there_is_none_before_any_fine_tuning(tunings):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +13,7 @@ from model_store import schema
 from model_store.journal import Journal, UnreadableTask
 from model_store.task_mirror import Reading
 from model_store.upkeep import KEPT_ROWS, OF_A_PROJECT
+from tests.model_store.conftest import execute
 from tests.model_store.damage import flip_pages, settle, small_disk, write_lock
 from tests.states import KEY, mirrored_task, queued_task, round_state, tuning_state
 
@@ -23,12 +23,12 @@ FILE = "journal.sqlite"
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal.in_folder(tmp_path, clock=lambda: NOW)
+def journal(open_journal) -> Journal:
+    return open_journal(clock=lambda: NOW)
 
 
 def fill(journal: Journal, key: str, **values: object) -> None:
-    """A project with a row in every table."""
+    """A project with a row in every table but that of the leases."""
     journal.note_changed(key)
     journal.open_round(round_state(key=key))
     journal.add_to_queue(round_state(key=key), [queued_task(0)])
@@ -39,14 +39,12 @@ def fill(journal: Journal, key: str, **values: object) -> None:
     journal.update_project(key, seen=1, phase_started_at=0.0, **values)
 
 
-def rows_of(path: Path, key: str) -> dict[str, int]:
+def rows_of(url: str, key: str) -> dict[str, int]:
     """How many rows each table holds of a project."""
-    with closing(sqlite3.connect(path)) as connection:
-        count = "SELECT count(*) FROM {} WHERE key = ?"
-        return {
-            table.name: connection.execute(count.format(table.name), [key]).fetchone()[0]
-            for table in OF_A_PROJECT
-        }
+    count = "SELECT count(*) FROM {} WHERE key = :key"
+    return {
+        table.name: execute(url, count.format(table.name), key=key)[0][0] for table in OF_A_PROJECT
+    }
 
 
 def test_every_table_with_a_key_belongs_to_a_project():
@@ -54,13 +52,23 @@ def test_every_table_with_a_key_belongs_to_a_project():
     assert {table.name for table in OF_A_PROJECT} == keyed
 
 
-def test_gone_project_goes_with_all_its_rows_and_no_other(journal, tmp_path):
+def test_gone_project_goes_with_all_its_rows_and_no_other(journal, journal_url):
     fill(journal, KEY, connected=False, checked_at=100.0)
     fill(journal, OTHER, connected=True, checked_at=100.0)
-    assert set(rows_of(tmp_path / FILE, KEY).values()) == {1}
+    for key in (KEY, OTHER):
+        execute(journal_url, "INSERT INTO lease (key) VALUES (:key)", key=key)
+    assert set(rows_of(journal_url, KEY).values()) == {1}
     assert journal.upkeep.drop_gone_projects(before=101.0) == [KEY]
-    assert set(rows_of(tmp_path / FILE, KEY).values()) == {0}
-    assert set(rows_of(tmp_path / FILE, OTHER).values()) == {1}
+    assert set(rows_of(journal_url, KEY).values()) == {0}
+    assert set(rows_of(journal_url, OTHER).values()) == {1}
+
+
+def test_lease_goes_when_its_project_was_forgotten(journal, journal_url):
+    fill(journal, KEY)
+    for key in (KEY, OTHER):
+        execute(journal_url, "INSERT INTO lease (key) VALUES (:key)", key=key)
+    journal.upkeep.drop_old_rows()
+    assert execute(journal_url, "SELECT key FROM lease") == [(KEY,)]
 
 
 @pytest.mark.parametrize(
@@ -80,14 +88,14 @@ def test_project_stays_when_it_may_still_be_needed(journal, values):
     assert journal.project(KEY) is not None
 
 
-def test_last_rounds_and_networks_stay(journal, tmp_path):
+def test_last_rounds_and_networks_stay(journal, journal_url):
     for number in range(KEPT_ROWS + 3):
         journal.open_round(round_state(number))
         journal.tunings.open(tuning_state(number))
     journal.open_round(round_state(0, key=OTHER))
     journal.add_to_queue(round_state(1), [queued_task(0)])
     journal.upkeep.drop_old_rows()
-    assert rows_of(tmp_path / FILE, KEY)["round"] == KEPT_ROWS
+    assert rows_of(journal_url, KEY)["round"] == KEPT_ROWS
     numbers = [number for number in range(KEPT_ROWS + 3) if journal.tunings.get(KEY, number)]
     assert numbers == list(range(3, KEPT_ROWS + 3))
     assert journal.latest_round(OTHER).number == 0
@@ -118,12 +126,14 @@ def test_probe_is_silent_when_the_journal_can_be_written(journal):
     journal.upkeep.probe()
 
 
-def test_probe_waits_for_nobody_when_another_process_writes(journal, tmp_path):
+def test_probe_waits_for_nobody_when_another_process_writes(tmp_path):
+    journal = Journal.in_folder(tmp_path)
     with write_lock(tmp_path / FILE):
         journal.upkeep.probe()
 
 
-def test_probe_says_what_is_wrong_when_a_column_is_missing(journal, tmp_path):
+def test_probe_says_what_is_wrong_when_a_column_is_missing(tmp_path):
+    journal = Journal.in_folder(tmp_path)
     with closing(sqlite3.connect(tmp_path / FILE)) as connection:
         connection.execute("ALTER TABLE layout RENAME COLUMN number TO other")
     with pytest.raises(JournalDamagedError, match="the journal is damaged: no such column"):

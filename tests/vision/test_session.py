@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from backend.errors import ImageError, WeightsError
 from backend.vision import (
+    ADAM,
     BackboneSpec,
     FeatureStores,
     LabeledImages,
@@ -19,6 +21,7 @@ from backend.vision import (
     VisionSession,
 )
 from backend.vision import activations as activations_module
+from backend.vision.heads import AUTO, KINDS, fit_head
 from model_store.checkpoints import load_checkpoint, save_checkpoint
 from model_store.embeddings import EmbeddingStore
 from tests.vision.tiny import (
@@ -41,7 +44,11 @@ def silent(done: int, total: int) -> None:
 
 
 def open_session(
-    path: Path, mode: str = "blocks:2", limit_gib: float = 1.0, **training: float
+    path: Path,
+    mode: str = "blocks:2",
+    limit_gib: float = 1.0,
+    head: str = AUTO,
+    **training: float,
 ) -> VisionSession:
     config = VisionConfig(
         BackboneSpec("not_used", path, feature_blocks=3),
@@ -49,6 +56,7 @@ def open_session(
         device="cpu",
         training=TrainingConfig(**{"block_lr": 1e-3, "head_lr": 1e-2, **training}),
         activation_limit_gib=limit_gib,
+        head=head,
     )
     return VisionSession.open(config)
 
@@ -177,7 +185,7 @@ def test_train_gives_equal_networks_when_seed_and_labels_are_equal(
     mode: str, weights_path: Path, stores: FeatureStores, tmp_path: Path
 ) -> None:
     """Whether the activations were kept or not."""
-    session = open_session(weights_path, mode, epoch_limit=2)
+    session = open_session(weights_path, mode, head=ADAM, epoch_limit=2)
     session.embed_pool(session.pretrained(), KEYS[10:], CountingLoader(), stores, silent)
     nothing_kept = FeatureStores(EmbeddingStore(tmp_path / "empty"), None)
     labeled = LabeledImages(KEYS, LABELS)
@@ -231,10 +239,11 @@ def test_train_raises_when_no_labeled_image_can_be_read(
         session.train(LabeledImages(KEYS, LABELS), 2, 0, load, stores, silent)
 
 
+@pytest.mark.parametrize("head", [ADAM, *KINDS])
 def test_train_uses_both_labels_when_two_tasks_show_one_image(
-    weights_path: Path, stores: FeatureStores
+    head: str, weights_path: Path, stores: FeatureStores
 ) -> None:
-    session = open_session(weights_path, "head", epoch_limit=200, head_lr=0.1)
+    session = open_session(weights_path, "head", head=head, epoch_limit=200, head_lr=0.1)
     labeled = LabeledImages([KEYS[0], KEYS[0]], np.array([0, 1]))
     trained = session.train(labeled, 2, 0, CountingLoader(), stores, silent)
     embedding = session.embed_now(trained.network, KEYS[:1], CountingLoader()).embeddings
@@ -276,16 +285,75 @@ def test_restore_gives_the_version_and_head_when_only_a_head_was_fitted(
     np.testing.assert_array_equal(restored.head.logits(found), fitted.head.logits(found))
 
 
+@pytest.mark.parametrize("head", [ADAM, AUTO, *KINDS])
 def test_fit_head_equals_train_when_only_the_head_trains(
-    weights_path: Path, stores: FeatureStores
+    head: str, weights_path: Path, stores: FeatureStores
 ) -> None:
-    session = open_session(weights_path, "head", epoch_limit=3)
+    session = open_session(weights_path, "head", head=head, epoch_limit=3)
     trained = session.train(LabeledImages(KEYS, LABELS), 2, 5, CountingLoader(), stores, silent)
     embeddings = stores.embeddings.read(trained.network.version, KEYS)
     fitted = session.fit_head(session.pretrained(), embeddings, LABELS, 2, seed=5)
     np.testing.assert_array_equal(fitted.head.weight, trained.head.weight)
     np.testing.assert_array_equal(fitted.head.bias, trained.head.bias)
     assert fitted.card.keys() == trained.card.keys()
+
+
+@pytest.mark.parametrize("mode", ["blocks:2", "full"])
+def test_train_fits_the_head_anew_on_the_tuned_embeddings(
+    mode: str, weights_path: Path, stores: FeatureStores
+) -> None:
+    labeled = LabeledImages(KEYS, LABELS)
+    by_steps, chosen = (
+        open_session(weights_path, mode, head=head, epoch_limit=2).train(
+            labeled, 2, 3, CountingLoader(), stores, silent
+        )
+        for head in (ADAM, AUTO)
+    )
+    assert chosen.network.version == by_steps.network.version
+    assert by_steps.report.head is None
+    assert chosen.report.epochs == by_steps.report.epochs > 0
+    session = open_session(weights_path, mode)
+    embeddings = session.embed_now(chosen.network, KEYS, CountingLoader()).embeddings
+    expected = fit_head(embeddings, LABELS, 2, AUTO, np.random.default_rng(3))
+    assert chosen.report.head.kind == expected.report.kind
+    assert chosen.report.head.held_out == len(KEYS)
+    expected_logits = embeddings @ expected.weight.T + expected.bias
+    found = chosen.head.logits(embeddings)
+    np.testing.assert_allclose(found, expected_logits, atol=0.05 * np.abs(found).max())
+
+
+def test_fit_head_reports_accuracy_and_loss_on_its_labels_and_on_labels_left_out(
+    weights_path: Path,
+) -> None:
+    session = open_session(weights_path, "head")
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=(40, session.embedding_dim)).astype(np.float32)
+    fitted = session.fit_head(session.pretrained(), embeddings, LABELS, 2, seed=0)
+    probabilities = fitted.head.probabilities(embeddings)
+    report = fitted.report
+    assert report.epochs == 0
+    assert report.train_accuracy == np.mean(probabilities.argmax(axis=1) == LABELS)
+    assert report.loss == pytest.approx(-np.log(probabilities[range(40), LABELS]).mean(), rel=1e-4)
+    assert report.head.accuracy < report.train_accuracy
+    assert fitted.card["head"] == AUTO
+    assert json.loads(json.dumps(fitted.card))["training"]["head"]["kind"] == report.head.kind
+
+
+def test_restore_reads_a_checkpoint_of_a_release_with_one_kind_of_head(
+    weights_path: Path, tmp_path: Path
+) -> None:
+    session = open_session(weights_path, "head")
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=(40, session.embedding_dim)).astype(np.float32)
+    fitted = session.fit_head(session.pretrained(), embeddings, LABELS, 2, seed=0)
+    training = {
+        key: fitted.card["training"][key] for key in fitted.card["training"] if key != "head"
+    }
+    card = {key: value for key, value in fitted.card.items() if key != "head"}
+    card["training"] = training
+    found = load_checkpoint(save_checkpoint(tmp_path, "old", fitted.tensors, card))
+    restored = session.restore(found.tensors, found.card)
+    np.testing.assert_array_equal(restored.head.weight, fitted.head.weight)
 
 
 def test_checkpoint_holds_the_trained_part_only(weights_path: Path, stores: FeatureStores) -> None:

@@ -1,0 +1,103 @@
+"""`python -m backend doctor`: looks at what an admin would look at, and says what to do."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+
+from backend.doctor.findings import Finding, Verdict, fail, note
+from backend.doctor.machine import examine_machine
+from backend.doctor.project import ProjectExam
+from backend.doctor.server import examine_server
+from backend.errors import StoreError
+from backend.label_studio.access import Access
+from backend.process.exposure import keep_files_private
+from backend.process.startup import folder_of, open_journal
+from backend.settings import Settings
+from model_store.journal import JOURNAL_NAME, Journal
+
+
+def main(argv: list[str]) -> int:
+    """Print the report; 1 where anything keeps the backend from its work. SettingsError."""
+    arguments = _parser().parse_args(argv)
+    keep_files_private()
+    verdicts = []
+    for finding in examine(Settings.from_environ(), arguments.project, mends=arguments.fix):
+        print(finding, flush=True)
+        verdicts.append(finding.verdict)
+    print(f"\n{_summary(verdicts)}")
+    return int(Verdict.FAIL in verdicts)
+
+
+def examine(
+    settings: Settings, project_ids: Sequence[int] = (), *, mends: bool = False
+) -> Iterator[Finding]:
+    """Findings about the machine, Label Studio and projects: those named, else all connected ones.
+
+    mends: put right what can be put right without losing anything.
+    """
+    yield from examine_machine(settings)
+    with ExitStack() as stack:
+        journal: Journal | None = None
+        try:
+            journal = _journal(settings)
+            if journal is not None:
+                stack.enter_context(closing(journal))
+        except StoreError as error:
+            yield fail("journal", str(error))
+        is_reached = True
+        for finding in examine_server(settings):
+            is_reached &= finding.verdict is not Verdict.FAIL
+            yield finding
+        if not is_reached:
+            return
+        access = Access(settings.label_studio_url, settings.label_studio_api_key)
+        ids = list(project_ids) or _connected(journal)
+        if not ids:
+            yield note(
+                "projects",
+                "none is connected",
+                "in a project: Settings > Model > Connect Model; or --project N",
+            )
+        for project_id in ids:
+            exam = ProjectExam(settings, access.client(""), journal, project_id, mends=mends)
+            yield from exam.findings()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m backend doctor", description=__doc__)
+    parser.add_argument(
+        "--project",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="id of a project; may be given repeatedly (default: all that are connected)",
+    )
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help="put right what a running backend would: webhook, sampling, the version of the queue",
+    )
+    return parser
+
+
+def _journal(settings: Settings) -> Journal | None:
+    """The journal, None where there is none yet. StoreError."""
+    if not settings.database_url and not (folder_of(settings) / JOURNAL_NAME).exists():
+        return None
+    return open_journal(settings)
+
+
+def _connected(journal: Journal | None) -> list[int]:
+    if journal is None:
+        return []
+    return [state.project_id for state in journal.projects() if state.connected]
+
+
+def _summary(verdicts: Sequence[Verdict]) -> str:
+    fails = sum(verdict is Verdict.FAIL for verdict in verdicts)
+    if not fails:
+        return "All is well."
+    return f"{fails} thing{'s' if fails > 1 else ''} to mend, see the lines with FAIL."
