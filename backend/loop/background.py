@@ -63,10 +63,10 @@ class Background:
         if newest is not None and newest.phase != phases.DONE:
             self._continue(context, snapshot, newest)
             return True
+        _drop_old_features(context, done)
         if self._is_tuning_due(context, snapshot, newest):
             _open(context, snapshot, newest)
             return True
-        _drop_old_features(context, done)
         journal.set_background(key, "")
         return False
 
@@ -254,12 +254,16 @@ def _note_embedded(
 
 
 def _drop_old_features(context: ProjectContext, done: Tuning | None) -> None:
-    """Drop the embeddings that no round chooses from any more."""
-    published = context.journal.published_round(context.key)
-    if published is None or published.tuning != number_of(done):
+    """Drop the embeddings that no round chooses from any more, nor one that just begins."""
+    journal, key = context.journal, context.key
+    published, latest = journal.published_round(key), journal.latest_round(key)
+    if published is None or latest is None:
         return
+    oldest = min(published.tuning, latest.tuning, number_of(done) - 1)
+    tunings = [journal.tunings.get(key, n) for n in range(oldest, number_of(done) + 1)]
+    kept = {tuning.features_version for tuning in tunings if tuning is not None}
+    kept.add(context.session.pretrained().version)
     store = EmbeddingStore(context.folder.embeddings)
-    kept = {context.network(done).version, context.session.pretrained().version}
     context.worker.confirm()
     for version in store.versions():
         if version not in kept:

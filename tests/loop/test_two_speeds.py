@@ -47,6 +47,28 @@ def test_network_is_taken_over_at_a_round_of_its_own(inline, tuned, connected_pr
     assert label(annotator, project_id, 6) == after["batch"]
 
 
+def test_embeddings_of_networks_long_gone_are_dropped_while_people_label_on(
+    inline, tuned, connected_project, annotator
+):
+    # Another network is due whenever one is whole: nothing ever rests.
+    project_id, _ = connected_project(60)
+    inline.reconcile(project_id, tuned)
+    key, background = inline.key(project_id), Background(lambda: False)
+    context = ProjectContext.of(tuned, inline.journal.project(key))
+    for number in range(1, 7):
+        label(annotator, project_id, 6)
+        inline.keep_queue(project_id, tuned)
+        while (done := inline.journal.tunings.newest_done(key)) is None or done.number < number:
+            assert background.advance(context)
+    kept = context.stores().embeddings.versions()
+    # The pre-trained one, the one that the queue follows, and the newest two.
+    assert len(kept) <= 4
+    assert {context.network(done).version, context.session.pretrained().version} < set(kept)
+    published = inline.journal.published_round(key)
+    chosen_by = inline.journal.tunings.get(key, published.tuning)
+    assert context.network(chosen_by).version in kept
+
+
 def test_new_tasks_are_embedded_with_the_network_that_rounds_choose_by(
     label_studio, inline, tuned, connected_project, annotator
 ):
