@@ -62,6 +62,7 @@ def main(argv: list[str]) -> int:
         table.say(HEADING)
         _side_by_side(site, table, arguments)
         _one_by_one(site, table, arguments.only, arguments.seed)
+    table.say(f"\n{table.markdown()}")
     return 0 if table.is_good else 1
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from backend.errors import WeightsError
+from backend.vision.batch_sizes import filled
 from backend.vision.device import autocast
 from backend.vision.pixel_batches import Loader, batch_size_for, pixel_batches
 from backend.vision.preprocessing import Preprocessing
@@ -129,7 +130,7 @@ class ComputedActivations:
         if len(pixels) == 0:
             return torch.empty(0, *self.split.activation_shape, dtype=self.split.activation_dtype)
         with autocast(self._device):
-            activations = self.split.trunk(pixels.to(self._device))
+            activations = self.split.trunk(filled(pixels.to(self._device)))[: len(pixels)]
         stored = activations.to("cpu", self.split.activation_dtype)
         if stored.is_floating_point() and not stored.isfinite().all():
             raise WeightsError(

@@ -23,6 +23,7 @@ from backend.vision.activations import (
     ComputedActivations,
     PartWriter,
 )
+from backend.vision.batch_sizes import filled
 from backend.vision.checkpoint_tensors import tail_digest, tail_state, trained_tensors
 from backend.vision.device import autocast, resolve_device
 from backend.vision.exchange import (
@@ -285,7 +286,7 @@ class VisionSession:
         if len(activations) == 0:
             return np.empty((0, self.embedding_dim), np.float32)
         with autocast(self._device):
-            embeddings = network.tail(activations.to(self._device))
+            embeddings = network.tail(filled(activations.to(self._device)))[: len(activations)]
         return embeddings.float().cpu().numpy()
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from backend.vision.batch_sizes import filled
 from backend.vision.device import autocast
 
 Progress = Callable[[int, int], None]
@@ -88,7 +89,10 @@ class Classifier(nn.Module):
         """(L, D) float32 embeddings of (L, ...) activations, as they are."""
         device = self.mean.device
         with autocast(device):
-            parts = [self.tail(part.to(device)).float() for part in activations.split(batch_size)]
+            parts = [
+                self.tail(filled(part.to(device)))[: len(part)].float()
+                for part in activations.split(batch_size)
+            ]
         return torch.cat(parts)
 
     @torch.no_grad()
@@ -176,7 +180,7 @@ def _epoch(
     for rows in batches:
         batch, wanted = activations[rows].to(device), labels[rows].to(device)
         with autocast(device):
-            logits = network(batch).float()
+            logits = network(filled(batch))[: len(batch)].float()
         loss = functional.cross_entropy(logits, wanted)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -5,8 +5,7 @@ The backend has a personal access token: what it asks with expires every five mi
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+import time
 from pathlib import Path
 
 from backend.harness.processes import PROC
@@ -17,9 +16,9 @@ from benchmarks.faults.of_processes import WEB, WORKER, process
 from benchmarks.faults.table import Growth, Row, Table
 
 # Before these, memory and files are on their way to what they stay at.
-WARM_UP = 10
-# Each number is the median of so many rounds' numbers.
-SAMPLES = 5
+WARM_UP = 20
+# Connections to Label Studio that nobody uses are closed by then.
+REST_S = 10.0
 MIB = 2**20
 IMAGES = 600
 # Rounds come soon.
@@ -57,12 +56,19 @@ def personal_token(site: Site) -> str:
 
 def measured(loop: Loop, rounds: int) -> list[Growth]:
     """What grew over so many rounds, after the warm-up."""
-    found: list[Mapping[str, float]] = []
-    for number in range(WARM_UP, WARM_UP + rounds + SAMPLES):
-        loop.backend.wait_for_round(loop.project_id, number)
-        found.append(numbers(loop))
-    start, end = found[:SAMPLES], found[-SAMPLES:]
-    return [Growth(what, _median(start, what), _median(end, what)) for what in found[0]]
+    start, end = (_at_rest(loop, number) for number in (WARM_UP, WARM_UP + rounds))
+    return [Growth(what, start[what], end[what]) for what in start]
+
+
+def _at_rest(loop: Loop, number: int) -> dict[str, float]:
+    """The numbers after a round, when nobody labels for a while and what was asked is done."""
+    loop.backend.wait_for_round(loop.project_id, number)
+    loop.crew.stop()
+    loop.wait_for("all work to be done", lambda: loop.status()["background"] is None)
+    time.sleep(REST_S)
+    found = numbers(loop)
+    loop.crew.start()
+    return found
 
 
 def _noted(refreshes: list[str]) -> Fails:
@@ -111,7 +117,3 @@ def _state(pid: int) -> dict[str, int]:
         for name, words in pairs
         if words.split() and words.split()[0].isdigit()
     }
-
-
-def _median(samples: Sequence[Mapping[str, float]], what: str) -> float:
-    return statistics.median(sample[what] for sample in samples)

@@ -26,8 +26,12 @@ from model_store.journal import Journal
 
 PHASES = (phases.TRAIN, phases.EMBED, phases.SELECT, phases.PUBLISH, phases.FLIP)
 WATCH_S = 0.01
-UNDISTURBED = 3
+UNDISTURBED = 2
+# Rounds come soon.
+PAUSE_S = 0.8
 IMAGES = 300
+# With so few left to label, the loop goes on in another project.
+FEW = 100
 # Each request that the backend makes takes so much longer: publish and flip are nothing else.
 REQUEST_S = 0.05
 # Training that learns nothing does all its epochs; without activations images are embedded whole.
@@ -56,20 +60,23 @@ class Kills:
 
     kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PHASES, 0))
     trials: dict[str, list[Trial]] = field(default_factory=lambda: defaultdict(list))
+    turns: int = 0
 
 
 def killed(
     site: Site, name: str, turns: int, rng: random.Random, images: int = IMAGES
 ) -> tuple[Kills, Findings]:
     """So many turns in a lane of this name, and what is lost and doubled after them."""
-    with running_lane(site, name, SETTINGS, ForkedBackend) as lane:
+    with running_lane(site, name, SETTINGS, ForkedBackend, pause_s=PAUSE_S) as lane:
         lane.way.delay_s = REQUEST_S
-        with Loop(lane, images) as loop, lane.journal() as journal:
-            killer = Killer(loop, rng, journal)
-            kills = Kills()
-            for number in range(turns):
-                killer.turn(kills, last=PHASES[number % len(PHASES)])
-            return kills, findings(loop)
+        kills, found = Kills(), []
+        while kills.turns < turns:
+            with Loop(lane, images) as loop, lane.journal() as journal:
+                killer = Killer(loop, rng, journal)
+                while kills.turns < turns and loop.left() > FEW:
+                    killer.turn(kills, last=PHASES[kills.turns % len(PHASES)])
+                found.append(findings(loop))
+        return kills, Findings.of(found)
 
 
 class Killer:
@@ -104,6 +111,7 @@ class Killer:
             published = self._journal.published_round(self._key)
             return published is not None and published.tuning >= max(networks)
 
+        kills.turns += 1
         kills.trials[last].append(self._loop.recovered(is_taken_over))
 
     def _struck(self, among: Set[str]) -> Begun:

@@ -40,6 +40,8 @@ PASSWORD = "people-in-trouble"
 # Generous: what takes longer is stuck.
 RECOVER_S = 180.0
 POLL_S = 0.1
+# The backend has looked at its connection by then.
+REMOVED_S = 4.0
 # A class that nobody chooses: Label Studio lets it be renamed and removed.
 SPARE = "none of these"
 # A small network, and rounds of few labels.
@@ -160,8 +162,21 @@ class Loop:
     def close(self) -> None:
         """Send everybody home, and take the backend from the project."""
         self.crew.send_home()
-        for row in self.rows():
-            self.api.call("DELETE", f"/api/ml/{row['id']}")
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Take the backend from the project. DemoError: it does not give the project back.
+
+        More than once: Label Studio writes a row back that it was looking at when it was deleted.
+        """
+
+        def is_given_back() -> bool:
+            for row in self.rows():
+                self.api.call("DELETE", f"/api/ml/{row['id']}")
+            time.sleep(REMOVED_S)
+            return not self.status().get("connected", True)
+
+        self.wait_for("the project to be given back", is_given_back)
 
     def crew_for(self, control: str) -> Crew:
         """The site's people, not at work yet; control: the name of <Choices> that they answer."""

@@ -131,9 +131,7 @@ def delete_other_project(loop: Loop, _rng: random.Random) -> None:
 
 def reconnect(loop: Loop, _rng: random.Random) -> None:
     """The backend is removed from the project, and added again."""
-    for row in loop.rows():
-        loop.api.call("DELETE", f"/api/ml/{row['id']}")
-    loop.wait_for("the project to be given back", lambda: not loop.status()["connected"])
+    loop.disconnect()
     loop.backend.connect(loop.project_id)
 
 

@@ -122,9 +122,25 @@ class Table:
             print("\n".join([str(row), *(f"    {line}" for line in [*found, *growth])]), flush=True)
             self._write()
 
+    def markdown(self) -> str:
+        """The rows as docs/faults.md shows them."""
+        faults = [list(asdict(row).values()) for row in self.rows]
+        parts = [_page(["fault", "tries", "lost", "doubled", "stuck", "recover_s"], faults)]
+        if self.growth:
+            grown = [[one.what, one.start, one.end, f"{one.percent:+.1f} %"] for one in self.growth]
+            parts.append(_page(["what", "at the start", "at the end", "growth"], grown))
+        return "\n\n".join(parts)
+
     def _write(self) -> None:
         if self.file is None:
             return
         growth = [{**asdict(one), "percent": round(one.percent, 2)} for one in self.growth]
         text = json.dumps({"rows": [asdict(row) for row in self.rows], "growth": growth}, indent=2)
         self.file.write_text(text + "\n")
+
+
+def _page(heading: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table of Markdown."""
+    cells = [heading, ["---"] * len(heading), *rows]
+    shown = [["" if cell is None else str(cell) for cell in row] for row in cells]
+    return "\n".join(f"| {' | '.join(row)} |" for row in shown)

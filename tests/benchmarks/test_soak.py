@@ -48,6 +48,22 @@ def test_table_is_good_when_nothing_happened_and_nothing_grew(tmp_path: Path):
     assert [one["percent"] for one in written["growth"]] == [1.9, 2.0]
 
 
+def test_table_is_shown_as_markdown():
+    table = Table(None)
+    table.add(Row.of("one", [Trial(1.0)], Findings()), Findings(), [Growth("memory", 100, 101)])
+    table.add(Row.of("another", [Trial(None)], Findings()), Findings())
+    assert table.markdown().splitlines() == [
+        "| fault | tries | lost | doubled | stuck | recover_s |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| one | 1 | 0 | 0 | 0 | 1.0 |",
+        "| another | 1 | 0 | 0 | 1 |  |",
+        "",
+        "| what | at the start | at the end | growth |",
+        "| --- | --- | --- | --- |",
+        "| memory | 100 | 101 | +1.0 % |",
+    ]
+
+
 @pytest.mark.parametrize("found", [Findings(["a label"]), Findings((), ["a prediction"])])
 def test_table_is_not_good_when_something_was_found(found: Findings):
     table = Table(None)
@@ -72,7 +88,7 @@ def site(label_studio: Any, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.mark.label_studio
 def test_nothing_is_lost_doubled_or_stuck_after_twenty_kills(site: Site):
-    kills, found = killed(site, "kills", TURNS, random.Random(0), images=200)
+    kills, found = killed(site, "kills", TURNS, random.Random(0), images=250)
     assert found == Findings([], [])
     assert kills.kills == dict.fromkeys(PHASES, TURNS)
     trials = [trial for of_phase in kills.trials.values() for trial in of_phase]
@@ -95,6 +111,7 @@ def test_findings_name_what_is_lost_and_doubled(site: Site):
         hook = {"project": loop.project_id, "url": "http://127.0.0.1:9/webhook"}
         loop.api.call("POST", "/api/webhooks/", json=hook)
         found = findings(loop, settle_s=0.0)
+        lane.backend.start_worker()
     counted = status["last_round"]["labels"]
     assert counted >= labels
     assert found.lost[0] == f"{counted + 1} tasks are labeled, the last round counted {counted}"
