@@ -13,7 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,8 @@ BUNDLED = "bundled"
 RETIRED = {
     "ALFAMIX_IDLE_MINUTES": "a round is due by labels now (ALFAMIX_LOOKAHEAD), whoever holds a task"
 }
+# What the admin may set for one project alone, on its page.
+OF_A_PROJECT = ("budget", "strategy", "audit", "preselect")
 # Labels of letters, digits and hyphens; the last one is not a number, as that of an address is.
 HOST_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 HOST_NAME = re.compile(rf"({HOST_LABEL}\.)*(?![0-9]+$){HOST_LABEL}")
@@ -124,6 +126,12 @@ def _number(low: float, high: float) -> Callable[[str], float]:
         return number
 
     return parse
+
+
+def _switch(value: str) -> bool:
+    if value.lower() not in ("on", "off"):
+        raise ValueError("on or off")
+    return value.lower() == "on"
 
 
 def _pattern(pattern: str, needed: str) -> Callable[[str], str]:
@@ -255,6 +263,19 @@ class Settings:
         "First cap on the mixing of ALFA-Mix; raised by as much again until the candidates are "
         "more than the budget.",
     )
+    audit: float = _setting(
+        "ALFAMIX_AUDIT",
+        0.1,
+        _number(0, 0.5),
+        "Share of each batch that is drawn at random and labeled without a pre-selection, to "
+        "measure the model honestly; 0: none.",
+    )
+    preselect: bool = _setting(
+        "ALFAMIX_PRESELECT",
+        True,
+        _switch,
+        "`on`: the predicted class is pre-selected for annotators; `off`: it is not.",
+    )
     strategy: str = _setting(
         "ALFAMIX_STRATEGY",
         "auto",
@@ -337,16 +358,41 @@ class Settings:
         }
         return cls(**values)
 
+    def of_project(self, own: Mapping[str, str]) -> Settings:
+        """These settings with a project's own: texts by the names of fields in OF_A_PROJECT.
+
+        SettingsError: a name that is not among them, or a value that does not parse.
+        """
+        known = {setting.name: setting for setting in fields(self) if setting.name in OF_A_PROJECT}
+        for name in own:
+            if name not in known:
+                needed = ", ".join(OF_A_PROJECT)
+                raise SettingsError(f"{name} is not a setting of a project; those are {needed}")
+        return replace(
+            self, **{name: _parsed(name, text, known[name]) for name, text in own.items()}
+        )
+
+    @classmethod
+    def variable(cls, name: str) -> str:
+        """The environment's name of a setting."""
+        return next(one.metadata["variable"] for one in fields(cls) if one.name == name)
+
     @classmethod
     def markdown_table(cls) -> str:
         """The README's table: one row per setting, with its default."""
         rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
         for setting in fields(cls):
             assert setting.default is not MISSING
-            default = "" if setting.default in (None, "", ()) else f"`{setting.default}`"
+            default = _shown_default(setting.default)
             meta = setting.metadata
             rows.append(f"| `{meta['variable']}` | {default} | {meta['help']} |")
         return "\n".join(rows)
+
+
+def _shown_default(default: Any) -> str:
+    if default in (None, "", ()):
+        return ""
+    return f"`{'on' if default is True else default}`"
 
 
 def _is_latin_1(text: str) -> bool:

@@ -18,10 +18,12 @@ import sqlalchemy as sa
 
 from backend.errors import StoreError
 from model_store import phases, versions
+from model_store.asked import Asked
+from model_store.audits import Audits, closing
 from model_store.database import BUSY_S, Clock, Database, columns_of, values_of
 from model_store.files import make_private_folder, write_bytes
 from model_store.leases import Lease, Leases, fence
-from model_store.schema import batch, instance, project, round_, task, unreadable
+from model_store.schema import audit, batch, instance, project, round_, task, unreadable
 from model_store.task_mirror import TaskMirror, parts
 from model_store.tunings import Tunings
 from model_store.upkeep import Upkeep
@@ -79,6 +81,13 @@ class ProjectState:
     offered_token: str
     offered_hostname: str
     drafts_read_at: float
+    own_settings: Mapping[str, str]
+    is_paused: bool
+    backtest: str
+    backtest_done: int
+    backtest_total: int
+    backtest_error: str | None
+    backtest_at: float
 
     @property
     def is_confirmed(self) -> bool:
@@ -159,8 +168,9 @@ class UnreadableTask:
 class Journal:
     """The journal of one Label Studio host.
 
-    tasks: what Label Studio said of every task. tunings: the networks that embed the pool. upkeep:
-    what is done to the journal as a whole. Every method raises JournalError.
+    tasks: what Label Studio said of every task. tunings: the networks that embed the pool. audits:
+    tasks drawn to measure the heads. asked: tasks that the admin wants first. upkeep: what is done
+    to the journal as a whole. Every method raises JournalError.
     """
 
     def __init__(self, url: str, clock: Clock = time.time, *, busy_s: float = BUSY_S) -> None:
@@ -175,6 +185,8 @@ class Journal:
         self._database = database
         self.tasks = TaskMirror(database)
         self.tunings = Tunings(database)
+        self.audits = Audits(database)
+        self.asked = Asked(database)
         self.upkeep = Upkeep(database)
 
     @classmethod
@@ -406,6 +418,7 @@ class Journal:
         here = (round_.c.key == state.key) & (round_.c.number == state.number)
         self._database.write(
             batch.delete().where(_queue_of(state)),
+            audit.delete().where(audit.c.key == state.key, audit.c.number == state.number),
             round_.update().where(here).values(number=number, **values),
         )
         return RoundState(**{**values_of(state), "number": number, **values})
@@ -413,9 +426,17 @@ class Journal:
     # The queue of a round
 
     def add_to_queue(self, state: RoundState, tasks: Sequence[QueuedTask]) -> None:
-        """Note tasks that are about to be published."""
+        """Note tasks that are about to be published.
+
+        What was drawn by an earlier round to measure it is from now on served for another reason.
+        """
         place = {"key": state.key, "number": state.number}
-        self._database.insert_all(batch, [place | values_of(task) for task in tasks])
+        if not tasks:
+            return
+        with self._database.transaction() as connection:
+            connection.execute(batch.insert(), [place | values_of(task) for task in tasks])
+            for ids in parts([task.task_id for task in tasks]):
+                connection.execute(closing(state.key, state.number, ids))
 
     def queue(self, state: RoundState) -> list[QueuedTask]:
         """What a round published, and was about to, in rank order."""
@@ -443,9 +464,14 @@ class Journal:
         return QueueProgress(queued, total or 0, (total or 0) - (left or 0), waiting or 0)
 
     def next_rank(self, state: RoundState) -> int:
-        """The rank after the last one that a round published or was about to."""
+        """The rank after the last one that a round published or was about to, from 0 on."""
         last = self._database.scalar(sa.select(sa.func.max(batch.c.rank)).where(_queue_of(state)))
-        return 0 if last is None else int(last) + 1
+        return 0 if last is None else max(0, int(last) + 1)
+
+    def move_in_queue(self, state: RoundState, moved: QueuedTask) -> None:
+        """Note another place of a queued task."""
+        here = _queue_of(state) & (batch.c.task_id == moved.task_id)
+        self._database.write(batch.update().where(here).values(**values_of(moved)))
 
     def note_prediction(self, state: RoundState, task_id: int, prediction_id: int) -> None:
         """Note that Label Studio holds the prediction of one queued task."""

@@ -26,5 +26,9 @@ ANNOTATE: Final = "annotate"  # people label the batch
 POOL_EMPTY: Final = "pool-empty"  # nothing is left to label
 DISCONNECTED: Final = "disconnected"
 
+# A backtest that the admin asked for.
+REQUESTED: Final = "requested"
+RUNNING: Final = "running"
+
 # Nothing is being computed, so there is no time left to tell.
 RESTING: Final = frozenset({WAITING, ANNOTATE, POOL_EMPTY, DISCONNECTED})

@@ -22,6 +22,8 @@ ROUND_FILES = (
     "checkpoints/tuning-*.safetensors",
     "rounds/*-ranking.parquet",
     "rounds/*-scores.parquet",
+    "rounds/*-reasons.parquet",
+    "rounds/*-map.parquet",
     "rounds/*-tasks.parquet",  # of releases before 0.2
 )
 
@@ -51,6 +53,11 @@ class ProjectFolder:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    @property
+    def backtest(self) -> Path:
+        """The results of the last backtest that the admin asked for."""
+        return self.path / "backtest"
+
     def ranking_file(self, number: int) -> Path:
         """The order in which a round serves the pool."""
         return self.path / "rounds" / f"{number:05d}-ranking.parquet"
@@ -62,6 +69,19 @@ class ProjectFolder:
     def scores_file(self, number: int) -> Path:
         """The class and probability that a round's network gives each image."""
         return self.path / "rounds" / f"{number:05d}-scores.parquet"
+
+    def reasons_file(self, number: int) -> Path:
+        """Why the tasks at the head of a round's ranking stand there."""
+        return self.path / "rounds" / f"{number:05d}-reasons.parquet"
+
+    def map_file(self, number: int) -> Path:
+        """The pool in two dimensions, as a round saw it."""
+        return self.path / "rounds" / f"{number:05d}-map.parquet"
+
+    def map_files(self) -> list[Path]:
+        """The maps that are kept, oldest first."""
+        found = self.path.glob("rounds/*-map.parquet")
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
     def drop_old_rounds(self, kept: Collection[str]) -> None:
         """Remove the files of all but the last rounds and networks, and checkpoints but `kept`."""

@@ -28,6 +28,7 @@ class Ranking:
         none does. None where the strategy does not mix, like the next two.
     is_candidate: (N,) bool, whether that is within the round's epsilon.
     flips_to: (N,) int32, the class that the prediction flips to; its own where it never flips.
+    is_drawn: (N,) bool, whether it was drawn at random to measure the head; None where none was.
     """
 
     task_ids: np.ndarray
@@ -37,6 +38,7 @@ class Ranking:
     critical_epsilons: np.ndarray | None = None
     is_candidate: np.ndarray | None = None
     flips_to: np.ndarray | None = None
+    is_drawn: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.task_ids)

@@ -12,7 +12,7 @@ from model_store import phases
 
 metadata = sa.MetaData()
 # Counted up by whoever changes a table; MOVES says what becomes of the rows.
-LAYOUT = 4
+LAYOUT = 5
 
 
 class Text(sa.types.TypeDecorator):
@@ -104,6 +104,15 @@ project = sa.Table(
     _text("offered_hostname"),
     # Since layout 4. When the drafts of the queue's tasks were last looked at.
     _time("drafts_read_at"),
+    # Since layout 5. What the admin set for this project alone: texts by the names of settings.
+    sa.Column("own_settings", sa.JSON, nullable=False, default={}, server_default="{}"),
+    _flag("is_paused"),
+    # "", or what a backtest that the admin asked for is at; what the last one came to.
+    _text("backtest"),
+    _count("backtest_done"),
+    _count("backtest_total"),
+    sa.Column("backtest_error", Text),
+    _time("backtest_at"),
 )
 
 # Since layout 3. One row: the name that no other MODEL_DIR has.
@@ -177,6 +186,35 @@ batch = sa.Table(
     sa.Column("prediction_id", Id),
     # Since layout 4. Somebody keeps a draft of it: nobody else is served it, or only much later.
     _flag("is_put_off"),
+)
+
+# Since layout 5. Tasks drawn at random to measure a round's head, and what it gave before anybody
+# labeled them.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("task_id", Id, primary_key=True),
+    _count("n_labeled"),
+    # How likely each task of the pool was to be drawn.
+    _time("share"),
+    # The probability of each class, by its name.
+    sa.Column("probabilities", sa.JSON, nullable=False),
+    # A later round served the task before it had a label: it was chosen, not drawn.
+    _flag("is_closed"),
+    sa.Index("ix_audit_task", "key", "task_id"),
+)
+
+# Since layout 5. Tasks that the admin wants labeled first.
+asked = sa.Table(
+    "asked",
+    metadata,
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("task_id", Id, primary_key=True),
+    # Small ones first.
+    sa.Column("place", sa.Integer, nullable=False),
+    _time("asked_at"),
 )
 
 unreadable = sa.Table(

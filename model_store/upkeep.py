@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from model_store import phases
 from model_store.database import Database
 from model_store.schema import (
+    asked,
+    audit,
     batch,
     lease,
     project,
@@ -23,7 +25,10 @@ from model_store.schema import (
 
 KEPT_ROWS = 200
 # Tables whose rows belong to a project.
-OF_A_PROJECT = (project, round_, batch, unreadable, tuning, task, reading, lease)
+OF_A_PROJECT = (
+    *(project, round_, batch, unreadable, tuning, task, reading, lease),
+    *(audit, asked),
+)
 
 
 class Upkeep:

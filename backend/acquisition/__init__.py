@@ -7,13 +7,16 @@
   `registry.py`; the contract tests then walk it too.
 - `alfa_mix/`: the paper's method, in parts.
 - `engines/`: what several strategies share: k-means, greedy coverage, distances, reading in blocks.
+- `audit.py` mixes rows drawn at random into a batch; `reasons.py` tells why rows were chosen.
 - `rule.py`: which strategy a round uses; `standardization.py` and `heads.py`: what it is given.
 """
 
 from __future__ import annotations
 
+from backend.acquisition.audit import audit_size, mix_in
 from backend.acquisition.contract import Mixing, Pool, Selection, has_two_classes
 from backend.acquisition.heads import Head, LinearHead
+from backend.acquisition.reasons import Reasons, reasons_of
 from backend.acquisition.registry import option_names, select, strategy_names
 from backend.acquisition.rule import Rule, budget_of, standardized_pool
 from backend.acquisition.standardization import Standardization
@@ -23,12 +26,16 @@ __all__ = [
     "LinearHead",
     "Mixing",
     "Pool",
+    "Reasons",
     "Rule",
     "Selection",
     "Standardization",
+    "audit_size",
     "budget_of",
     "has_two_classes",
+    "mix_in",
     "option_names",
+    "reasons_of",
     "select",
     "standardized_pool",
     "strategy_names",

@@ -31,6 +31,8 @@ SEEDS = 5
 ROUNDS = 8
 ROWS_FILE = "rounds.csv"
 REPORT_FILE = "report.txt"
+# While it runs, how many rows there will be: for whoever waits for them.
+TOTAL_FILE = "rounds.total"
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 
@@ -165,8 +167,10 @@ def _replay(
             shares_first=not arguments.own_first_batch,
         )
         say(heading(project, decided, settings))
+        (out / TOTAL_FILE).write_text(f"{decided.total}\n", encoding="utf-8")
         found = replayed(project, decided, settings, session, load, stores)
         rows = list(written(found, out / ROWS_FILE))
+    (out / TOTAL_FILE).unlink()
     _report(project, decided, settings, rows, out)
 
 

@@ -309,6 +309,12 @@ class LabelStudioClient:
         )
         return None if made is None else made.id
 
+    def update_prediction(self, prediction_id: int, *, score: float, cluster: int) -> None:
+        """Give a prediction another place in the queue; one that is gone is no error."""
+        body = {"score": score, "cluster": cluster}
+        path = f"api/predictions/{prediction_id}/"
+        self._transport.find(answers.ANYTHING, "PATCH", path, body=body)
+
     def delete_prediction(self, prediction_id: int) -> None:
         """Delete a prediction; one that is gone already is no error."""
         self._transport.find(answers.ANYTHING, "DELETE", f"api/predictions/{prediction_id}/")

@@ -24,9 +24,17 @@ def cluster_id(round_number: int, cluster: int) -> int:
     return round_number * CLUSTERS_A_ROUND + cluster % CLUSTERS_A_ROUND
 
 
+def round_of_cluster(cluster: int) -> int:
+    """The number of the round that a cluster's id was made for."""
+    return cluster // CLUSTERS_A_ROUND
+
+
 def score(rank: int, batch_size: int) -> float:
-    """A rank as a score from 0 to 1: it grows with the rank and never ends, as a queue does."""
-    return rank / (rank + batch_size)
+    """A rank as a score from -1 to 1: it grows with the rank and never ends, as a queue does.
+
+    Ranks below 0 come before all others.
+    """
+    return rank / (abs(rank) + batch_size)
 
 
 def published(

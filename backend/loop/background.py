@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from backend.acquisition import has_two_classes
 from backend.errors import StoreError, WeightsError
-from backend.loop import due, sync, unreadable
+from backend.loop import due, maps, sync, unreadable
 from backend.loop.context import ProjectContext, number_of, seldom
 from backend.loop.snapshot import Snapshot, loader, take_snapshot
 from backend.loop.standing import standing_of
@@ -54,6 +54,10 @@ class Background:
     def advance(self, context: ProjectContext) -> bool:
         """Do one piece of what a project needs; whether there is more."""
         journal, key = context.journal, context.key
+        project = journal.project(key)
+        if project is None or project.is_paused:
+            journal.set_background(key, "")
+            return False
         sync.compare(context)
         snapshot = take_snapshot(context)
         done, network = _current(context)
@@ -67,6 +71,7 @@ class Background:
         if self._is_tuning_due(context, snapshot, newest):
             _open(context, snapshot, newest)
             return True
+        maps.draw(context)
         journal.set_background(key, "")
         return False
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from backend.label_studio.access import Access
 from backend.label_studio.client import LabelStudioClient
@@ -39,7 +39,10 @@ class WorkerContext:
 
 @dataclass(frozen=True)
 class ProjectContext:
-    """One project, and all that is needed to work on it. config: its label config when it began."""
+    """One project, and all that is needed to work on it.
+
+    config: its label config when it began. own_settings: what the admin set for it alone.
+    """
 
     worker: WorkerContext
     client: LabelStudioClient
@@ -48,16 +51,19 @@ class ProjectContext:
     key: str
     project_id: int
     config: ImageChoices
+    own_settings: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, worker: WorkerContext, state: ProjectState) -> ProjectContext:
         """The context of a project as the journal knows it.
 
         LabelConfigError: its label config is not one that the backend can work with.
+        SettingsError: what was set for it cannot be used any more.
         LabelStudioUnauthorizedError: there is no token.
         """
         settings = worker.settings
         folder = host_folder(settings.model_dir, settings.label_studio_url) / state.key
+        settings.of_project(state.own_settings)
         return cls(
             worker=worker,
             client=worker.access.client(state.access_token),
@@ -66,12 +72,13 @@ class ProjectContext:
             key=state.key,
             project_id=state.project_id,
             config=parse_label_config(state.label_config),
+            own_settings=state.own_settings,
         )
 
     @property
     def settings(self) -> Settings:
-        """The settings of the environment."""
-        return self.worker.settings
+        """The settings of the environment, and over them the project's own."""
+        return self.worker.settings.of_project(self.own_settings)
 
     @property
     def journal(self) -> Journal:

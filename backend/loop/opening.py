@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 NEWEST_VERSION = "newest_version"
 NOTED_SETTINGS = (
     *("backbone", "image_px", "feature_blocks", "finetune", "head_lr", "block_lr", "epochs"),
-    *("head", "budget", "epsilon", "seed", "lookahead"),
+    *("head", "budget", "epsilon", "seed", "lookahead", "audit", "preselect"),
 )
 
 

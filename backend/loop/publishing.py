@@ -100,8 +100,15 @@ def recall(context: ProjectContext, state: RoundState) -> None:
 
 
 def preselection(context: ProjectContext, task: QueuedTask) -> list[dict[str, Any]]:
-    """The prediction's regions: none without a class, or where the config lost it meanwhile."""
-    if task.probability is None or task.class_name not in context.config.classes:
+    """The prediction's regions.
+
+    None without a class, where the config lost it meanwhile, or where the admin wants none.
+    """
+    if (
+        not context.settings.preselect
+        or task.probability is None
+        or task.class_name not in context.config.classes
+    ):
         return []
     return [choice_result(context.config, task.class_name, task.probability)]
 

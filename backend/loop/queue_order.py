@@ -1,4 +1,4 @@
-"""What follows in a round's queue: its ranking of the pool, then what it lacks.
+"""What follows in a round's queue: what the admin asked for, the ranking, then what that lacks.
 
 Where the ranking ends before the pool does, as right after an import, what is not embedded yet
 follows in no order: better any task than none.
@@ -6,7 +6,8 @@ follows in no order: better any task than none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -31,13 +32,44 @@ def is_ranked(context: ProjectContext, state: RoundState) -> bool:
 
 
 def following(context: ProjectContext, state: RoundState, queued: int) -> Iterator[QueuedTask]:
-    """What nobody labeled or skipped beyond the queue: of the ranking, then what it lacks."""
+    """What nobody labeled or skipped beyond the queue, in the order in which it is published."""
     ranking = _ranking_of(context, state)
     start = context.journal.next_rank(state) if queued else 0
     batch = budget_of(context.settings, len(state.classes))
+    places = context.journal.asked.open_places(context.key)
+    yield from asked_for(context, state, places)
     for rank in _open_ranks(context, ranking, start):
-        yield _ranked(state, ranking, rank, batch)
+        if int(ranking.task_ids[rank]) not in places:
+            yield _ranked(state, ranking, rank, batch)
     yield from _unranked(context, state, ranking, max(start, len(ranking)), batch)
+
+
+def asked_for(
+    context: ProjectContext, state: RoundState, places: Mapping[int, int]
+) -> list[QueuedTask]:
+    """What the admin asked for and the queue lacks, before all others.
+
+    places: by task, below 0. Each is a cluster of its own, of which nobody was served anything.
+    """
+    if not places:
+        return []
+    queued = {task.task_id for task in context.journal.queue(state)}
+    lacking = [task_id for task_id in places if task_id not in queued]
+    return [
+        moved(context, task, places[task.task_id]) for task in queued_as(context, state, lacking)
+    ]
+
+
+def moved(context: ProjectContext, task: QueuedTask, place: int) -> QueuedTask:
+    """A task at another place of the queue, below 0."""
+    number = queue.round_of_cluster(task.cluster)
+    batch = budget_of(context.settings, len(context.config.classes))
+    return replace(
+        task,
+        rank=place,
+        cluster=queue.cluster_id(number, place),
+        score=queue.score(place, batch),
+    )
 
 
 def _open_ranks(context: ProjectContext, ranking: Ranking, start: int) -> Iterator[int]:
@@ -86,7 +118,9 @@ def queued_as(
 
 def _ranked(state: RoundState, ranking: Ranking, rank: int, batch: int) -> QueuedTask:
     class_name = probability = None
-    if ranking.labels is not None and ranking.probabilities is not None:
+    is_drawn = ranking.is_drawn is not None and bool(ranking.is_drawn[rank])
+    # People agree with what they are shown: what measures the head is labeled without a hint.
+    if ranking.labels is not None and ranking.probabilities is not None and not is_drawn:
         class_name = state.classes[int(ranking.labels[rank])]
         probability = float(ranking.probabilities[rank])
     return QueuedTask(

@@ -9,32 +9,56 @@ Legend: T tasks, N pool tasks, L labeled tasks, D embedding, K classes.
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from backend.acquisition import Rule, Selection, budget_of, has_two_classes, standardized_pool
+from backend.acquisition import (
+    Pool,
+    Rule,
+    Selection,
+    audit_size,
+    budget_of,
+    has_two_classes,
+    mix_in,
+    reasons_of,
+    standardized_pool,
+)
 from backend.errors import StoreError, WeightsError
 from backend.loop.context import ProjectContext
 from backend.loop.snapshot import Snapshot, take_snapshot
 from backend.vision import ADAM, LinearHead, Network, Trained
+from model_store.audits import Draw
 from model_store.journal import RoundState
 from model_store.rankings import Ranking
+from model_store.reasons import TaskReasons
 from model_store.scores import Scores
 
 logger = logging.getLogger(__name__)
 
+# So many tasks are explained at least: whoever looks sees what comes after a small batch, too.
+EXPLAINED = 200
+# Beside the seed and the round's number: the audit draws whatever the strategy chose.
+OF_THE_AUDIT = 1
+
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What a round chose. trained, scores: None where fewer than two classes have a label."""
+    """What a round chose.
+
+    trained, scores: None where fewer than two classes have a label. reasons: None where there was
+    nothing to choose from. draws: tasks of the ranking that were drawn at random.
+    """
 
     ranking: Ranking
     trained: Trained | None
     scores: Scores | None
+    reasons: TaskReasons | None = None
+    draws: Sequence[Draw] = ()
     statistics: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -69,14 +93,19 @@ def choose(context: ProjectContext, state: RoundState) -> Choice:
         None if trained is None else trained.head,
         snapshot.task_ids[rows.pool],
     )
-    budget = budget_of(context.settings, len(state.classes))
+    drawn = _drawn(context, state, pool)
+    budget = max(1, budget_of(context.settings, len(state.classes)) - len(drawn))
     generator = np.random.default_rng([context.settings.seed, state.number])
     rule = replace(Rule.of(context.settings), strategy=state.strategy)
     selection = rule.choose(pool, budget, generator)
-    ranking = _ranking(selection, snapshot.task_ids[rows.pool], trained, embeddings)
-    ranking = _shared_first(context, ranking)
+    labeled_ids = snapshot.task_ids[rows.labeled]
+    reasons = _reasons(pool, selection, labeled_ids, max(EXPLAINED, 2 * budget))
+    ranking = _ranking(selection, pool.ids, trained, embeddings)
+    ranking = _shared_first(context, _with_audit(context, state, ranking, pool.ids[drawn]))
+    draws = [] if trained is None else _draws(state, trained, pool, embeddings, drawn)
     statistics = {**selection.statistics, **_trained_statistics(trained), "head_s": head_s}
-    return Choice(ranking, trained, scores, statistics)
+    statistics |= {"drawn_at_random": len(drawn)}
+    return Choice(ranking, trained, scores, reasons, draws, statistics)
 
 
 def _network(context: ProjectContext, state: RoundState) -> Network:
@@ -148,6 +177,69 @@ def _ranking(
         columns["is_candidate"] = mixing.is_candidate[rows]
         columns["flips_to"] = mixing.flips_to[rows].astype(np.int32)
     return Ranking(task_ids[rows], selection.clusters, **columns)
+
+
+def _drawn(context: ProjectContext, state: RoundState, pool: Pool) -> np.ndarray:
+    """(A,) pool rows that measure the round's head, drawn from all; none where there is no head."""
+    if pool.head is None:
+        return np.empty(0, dtype=np.int64)
+    generator = np.random.default_rng([context.settings.seed, state.number, OF_THE_AUDIT])
+    budget = budget_of(context.settings, len(state.classes))
+    size = audit_size(budget, context.settings.audit, generator)
+    return generator.choice(len(pool.ids), size=min(size, len(pool.ids)), replace=False)
+
+
+def _with_audit(
+    context: ProjectContext, state: RoundState, ranking: Ranking, drawn_ids: np.ndarray
+) -> Ranking:
+    """The ranking with the drawn tasks in the part of the batch that is labeled before the next.
+
+    Each is a cluster of its own: it would come later, were it another of a cluster that was served.
+    """
+    if len(drawn_ids) == 0:
+        return ranking
+    generator = np.random.default_rng([context.settings.seed, state.number, OF_THE_AUDIT])
+    batch = budget_of(context.settings, len(state.classes))
+    within = math.ceil(batch * context.settings.lookahead)
+    drawn = np.flatnonzero(np.isin(ranking.task_ids, drawn_ids))
+    ranks = mix_in(np.arange(len(ranking)), drawn, within, generator)
+    mixed = ranking.reordered(ranks)
+    is_drawn = np.isin(mixed.task_ids, drawn_ids)
+    clusters = mixed.clusters.copy()
+    clusters[is_drawn] = batch + np.arange(len(drawn_ids))
+    return replace(mixed, clusters=clusters, is_drawn=is_drawn)
+
+
+def _draws(
+    state: RoundState, trained: Trained, pool: Pool, embeddings: np.ndarray, drawn: np.ndarray
+) -> list[Draw]:
+    probabilities = trained.head.probabilities(embeddings[drawn])
+    return [
+        Draw(
+            task_id=int(pool.ids[row]),
+            n_labeled=len(pool.labels),
+            share=len(drawn) / len(pool.ids),
+            probabilities={
+                name: round(float(value), 6)
+                for name, value in zip(state.classes, given, strict=True)
+            },
+        )
+        for row, given in zip(drawn, probabilities, strict=True)
+    ]
+
+
+def _reasons(pool: Pool, selection: Selection, labeled_ids: np.ndarray, count: int) -> TaskReasons:
+    found = reasons_of(pool, selection, count)
+    has_labeled = found.nearest_labeled >= 0
+    nearest = np.full(len(has_labeled), -1)
+    nearest[has_labeled] = labeled_ids[found.nearest_labeled[has_labeled]]
+    return TaskReasons(
+        task_ids=pool.ids[selection.rows[:count]],
+        cluster_sizes=found.cluster_sizes,
+        nearest_labeled=nearest,
+        similarities=found.similarities,
+        anchors=found.anchors.astype(np.int32),
+    )
 
 
 def _shared_first(context: ProjectContext, ranking: Ranking) -> Ranking:

@@ -65,7 +65,7 @@ def _advance(context: ProjectContext, state: ProjectState) -> bool:
         steps.run(context, latest)
     published = context.journal.published_round(context.key)
     standing = standing_of(context, published)
-    reason = round_due(standing, published)
+    reason = None if state.is_paused else round_due(standing, published)
     # What lasts until the flip is not topped up before it: the round comes first.
     is_round_first = reason is not None and supply.lasts_a_round(context, standing.waiting)
     if published is not None and standing.is_ranked and not is_round_first:

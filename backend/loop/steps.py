@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from backend.errors import LabelStudioError
 from backend.label_studio import tab
-from backend.loop import publishing, queue_order, supply
+from backend.loop import publishing, queue_order, supply, sync
 from backend.loop.context import ProjectContext
 from backend.loop.opening import NEWEST_VERSION, newest_version, open_again
 from backend.loop.ranking import Choice, choose
@@ -22,6 +22,7 @@ from model_store.checkpoints import save_checkpoint
 from model_store.journal import RoundState
 from model_store.project_folder import round_name
 from model_store.rankings import write_ranking
+from model_store.reasons import write_reasons
 from model_store.scores import write_scores
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,10 @@ def select(context: ProjectContext, state: RoundState) -> RoundState:
     checkpoint = _save_network(context, state, choice)
     if choice.scores is not None:
         write_scores(context.folder.scores_file(state.number), choice.scores)
+    if choice.reasons is not None:
+        write_reasons(context.folder.reasons_file(state.number), choice.reasons)
     write_ranking(context.folder.ranking_file(state.number), choice.ranking)
+    context.journal.audits.note(state.key, state.number, choice.draws)
     return context.journal.update_round(
         state,
         phase=phases.PUBLISH,
@@ -70,7 +74,13 @@ def select(context: ProjectContext, state: RoundState) -> RoundState:
 
 
 def publish(context: ProjectContext, state: RoundState) -> RoundState:
-    """The head of the ranking in Label Studio: enough for whoever asks in the next seconds."""
+    """The head of the ranking in Label Studio: enough for whoever asks in the next seconds.
+
+    People label on meanwhile, by the queue before, and what that served may be what this one begins
+    with: so what is left of it is looked at once more.
+    """
+    supply.publish_first(context, state)
+    sync.read_changes(context)
     supply.publish_first(context, state)
     return context.journal.update_round(state, phase=phases.FLIP)
 

@@ -13,7 +13,7 @@ import time
 from itertools import islice
 
 from backend.acquisition import budget_of
-from backend.loop import publishing, queue_order
+from backend.loop import asked, publishing, queue_order
 from backend.loop.context import ProjectContext
 from model_store.journal import RoundState
 
@@ -79,7 +79,8 @@ def top_up(context: ProjectContext, state: RoundState) -> bool:
     """Publish what the queue lacks, for a few seconds; whether it still lacks some."""
     _note_put_off(context, state)
     deadline = time.monotonic() + PUBLISH_FOR_S
-    return _fill(context, state, wanted_ahead(context, state), deadline)
+    more = asked.bring_forward(context, state)
+    return _fill(context, state, wanted_ahead(context, state), deadline) or more
 
 
 def _fill(

@@ -20,6 +20,7 @@ import torch
 from backend.acquisition import Rule
 from backend.errors import AlfaMixError, JournalError, LeaseLostError, StoreError
 from backend.label_studio.access import Access
+from backend.loop import backtests
 from backend.loop.background import Background, Stopped
 from backend.loop.context import ProjectContext, WorkerContext
 from backend.loop.holdings import All, Holdings, Share
@@ -159,6 +160,7 @@ class Worker:
         others = [
             self._loop("background", self._compute),
             self._loop("housekeeping", self._housekeeping.tend, TEND_EVERY_S),
+            self._loop("backtests", self._backtest, TEND_EVERY_S),
         ]
         threads = [threading.Thread(target=_behind, args=(loop,), daemon=True) for loop in others]
         if not self._context.journal.is_embedded:
@@ -261,6 +263,12 @@ class Worker:
         worked = [self.compute_for(state) for state in self._each(self._needs_computing)]
         return any(worked)
 
+    def _backtest(self) -> bool:
+        asked = self._each(lambda state: bool(state.backtest))
+        for state in asked:
+            backtests.run(self._holdings.context(state.key), state, lambda: self.stopping)
+        return bool(asked)
+
     def _each(self, needs: Callable[[ProjectState], bool]) -> list[ProjectState]:
         if self.stopping:
             return []
@@ -285,7 +293,7 @@ class Worker:
         """What changes where there may be something new to compute."""
         published = self._context.journal.published_round(state.key)
         number = None if published is None else published.number
-        return (state.unembedded, state.label_config, number)
+        return (state.unembedded, state.label_config, number, state.is_paused)
 
     def _fit(
         self,

@@ -73,9 +73,16 @@ class Predictor:
                 f"{list(state.classes)}; the next round trains on the new ones"
             )
         read = [read_task(task, config) for task in tasks]
-        chosen = self._answers(project, list(config.classes), read)
+        # What measures the network is labeled without a hint.
+        unhinted = self._journal.audits.open_ids(key)
+        hinted = [task for task in read if task.task_id not in unhinted]
+        chosen = self._answers(project, list(config.classes), hinted)
         return [
-            _prediction(_result(config, chosen.get(task.uri)), state.model_version) for task in read
+            _prediction(
+                _result(config, None if task.task_id in unhinted else chosen.get(task.uri)),
+                state.model_version,
+            )
+            for task in read
         ]
 
     def _answers(

@@ -48,6 +48,7 @@ SETTINGS = {
     "ALFAMIX_FEATURE_BLOCKS": "2",
     "ALFAMIX_FINETUNE": "blocks:1",
     "ALFAMIX_BUDGET": "6",
+    "ALFAMIX_AUDIT": "0",
     "ALFAMIX_DEVICE": "cpu",
 }
 
@@ -157,6 +158,7 @@ def inline(
         feature_blocks=2,
         finetune="head",
         budget=6,
+        audit=0.0,
         lookahead=1.0,
         device="cpu",
         poll_s=0.0,
@@ -239,6 +241,10 @@ def project_of(label_studio: Any, project_id: int) -> dict[str, Any]:
     return label_studio.api.call("GET", f"/api/projects/{project_id}")
 
 
-def predictions_of(label_studio: Any, project_id: int) -> list[dict[str, Any]]:
-    """All predictions of a project."""
-    return label_studio.api.call("GET", "/api/predictions/", params={"project": project_id})
+def predictions_of(
+    label_studio: Any, project_id: int, version: str | None = None
+) -> list[dict[str, Any]]:
+    """All predictions of a project, or those of one version."""
+    params = {"project": project_id}
+    found = label_studio.api.call("GET", "/api/predictions/", params=params)
+    return [one for one in found if version is None or one["model_version"] == version]

@@ -57,7 +57,8 @@ def proxy(label_studio):
 
 def assert_all_are_served_from_the_queue(label_studio, events):
     found = served(label_studio.api, events)
-    assert (found.turned_away, found.outside) == (0, 0), str(found)
+    log = "\n".join(map(str, events))
+    assert (found.turned_away, found.outside) == (0, 0), f"{found}\n{log}"
 
 
 def assert_nothing_is_doubled(label_studio, project_id):

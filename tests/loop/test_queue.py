@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.loop.conftest import CLASSES, project_of
+from backend.label_studio.client import LabelStudioClient
+from backend.loop import supply
+from tests.loop.conftest import CLASSES, predictions_of, project_of
 
 pytestmark = pytest.mark.label_studio
 
@@ -71,3 +73,88 @@ def test_round_is_due_by_labels_when_somebody_walked_off_with_a_task(
     assert after["last_round"]["statistics"]["reason"] == "there are new labels"
     # The one task comes back to whoever holds it, whatever version it is of.
     assert walked_off.open_next()["id"] == opened["id"]
+
+
+def test_queue_is_flipped_with_tasks_ahead_when_people_labeled_its_first_ones_meanwhile(
+    label_studio, inline, connected_project, annotator, monkeypatch
+):
+    project_id, _ = connected_project(60)
+    status = inline.reconcile(project_id)
+    person = annotator(project_id)
+    for _ in status["batch"]:
+        person.label_next()
+    publish, flip = supply.publish_first, LabelStudioClient.update_project
+    waiting_at_the_flip = []
+
+    def waiting(version: str) -> list[dict]:
+        tasks = {one["task"] for one in predictions_of(label_studio, project_id, version)}
+        found = [label_studio.api.call("GET", f"/api/tasks/{task_id}") for task_id in tasks]
+        return [task for task in found if not task["is_labeled"]]
+
+    def publish_while_people_label(context, state):
+        publish(context, state)
+        monkeypatch.setattr(supply, "publish_first", publish)
+        for task in waiting(state.model_version):
+            person.submit(task)
+
+    def note_and_flip(client, number, **values):
+        waiting_at_the_flip.append(len(waiting(values.get("model_version", ""))))
+        flip(client, number, **values)
+
+    monkeypatch.setattr(supply, "publish_first", publish_while_people_label)
+    monkeypatch.setattr(LabelStudioClient, "update_project", note_and_flip)
+    assert inline.reconcile(project_id)["round"] >= 1
+    assert waiting_at_the_flip[0] >= supply.FIRST_TASKS
+
+
+def test_what_the_admin_asks_for_is_served_first_though_the_queue_was_published(
+    inline, connected_project, new_annotator
+):
+    project_id, task_ids = connected_project(30)
+    status = inline.reconcile(project_id)
+    person = new_annotator(project_id)
+    solved = [person.label_next() for _ in range(3)]
+    beyond = next(i for i in task_ids if i not in status["batch"] + status["reserve"])
+    asked = [beyond, status["batch"][5]]
+    inline.journal.asked.first(inline.key(project_id), asked)
+    inline.reconcile(project_id)
+    assert solved == status["batch"][:3]
+    served = [person.label_next() for _ in range(3)]
+    assert served == [*asked, status["batch"][3]]
+
+
+def test_what_the_admin_asks_for_is_still_first_in_the_next_round(
+    inline, connected_project, annotator
+):
+    project_id, task_ids = connected_project(30)
+    status = inline.reconcile(project_id)
+    person = annotator(project_id)
+    for _ in status["batch"]:
+        person.label_next()
+    asked = [i for i in task_ids if i not in status["batch"]][:2]
+    inline.journal.asked.first(inline.key(project_id), asked)
+    second = inline.reconcile(project_id)
+    assert second["round"] == 1
+    assert [person.label_next() for _ in range(2)] == asked
+
+
+def test_no_round_begins_while_the_project_is_paused(inline, connected_project, annotator):
+    project_id, _ = connected_project(30)
+    inline.reconcile(project_id)
+    inline.journal.update_project(inline.key(project_id), is_paused=True)
+    person = annotator(project_id)
+    for _ in range(9):
+        assert person.label_next() is not None
+    assert inline.reconcile(project_id)["round"] == 0
+    inline.journal.update_project(inline.key(project_id), is_paused=False)
+    assert inline.reconcile(project_id)["round"] == 1
+
+
+def test_project_has_settings_of_its_own(inline, connected_project):
+    project_id, _ = connected_project(30)
+    key = inline.key(project_id)
+    inline.journal.update_project(key, own_settings={"budget": "4", "strategy": "random"})
+    status = inline.reconcile(project_id)
+    assert len(status["batch"]) == 4
+    assert status["last_round"]["settings"]["budget"] == "4"
+    assert status["last_round"]["strategy"] == "random"

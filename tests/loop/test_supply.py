@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from backend.label_studio.label_config import ImageChoices
-from backend.loop import publishing, queue_order, supply
+from backend.loop import asked, publishing, queue_order, supply
 from backend.loop.context import ProjectContext, WorkerContext
 from backend.settings import Settings
 from model_store.journal import Journal
 from model_store.project_folder import ProjectFolder
-from model_store.rankings import Ranking, write_ranking
+from model_store.rankings import Ranking, read_ranking, write_ranking
 from tests.states import CLASSES, KEY, mirrored_task, queued_task, round_state
 
 CONFIG = ImageChoices("label", "image", "image", ("cat", "dog"))
@@ -57,6 +57,14 @@ class ImitatedLabelStudio:
 
     def predictions_of_version(self, _project_id: int, version: str):
         return [self._task(task_id) for task_id in sorted(set(self.published()))]
+
+    def update_prediction(self, prediction_id: int, **fields: Any) -> None:
+        self.predictions[prediction_id - 1] |= fields
+
+    def in_order(self) -> list[int]:
+        """The published tasks as they are served to somebody new."""
+        ids = sorted(self.stored, key=lambda number: self.predictions[number - 1]["score"])
+        return [self.stored[number][0] for number in ids]
 
     def published(self) -> list[int]:
         return [task_id for task_id, _version in self.stored.values()]
@@ -372,6 +380,59 @@ def test_preselection_is_the_class_when_the_config_has_it(context):
     task = queued_task(0, class_name="dog", probability=0.75)
     (region,) = publishing.preselection(context, task)
     assert (region["from_name"], region["value"]) == ("label", {"choices": ["dog"]})
+
+
+def test_preselection_is_empty_when_the_admin_wants_none(context):
+    task = queued_task(0, class_name="dog", probability=0.75)
+    context = replace(context, own_settings={"preselect": "off"})
+    assert publishing.preselection(context, task) == []
+
+
+def test_tasks_that_were_drawn_are_published_without_a_hint(context, state, label_studio):
+    path = context.folder.ranking_file(3)
+    ranking = read_ranking(path)
+    write_ranking(path, replace(ranking, is_drawn=ranking.task_ids == 38))
+    top_up(context, state)
+    results = dict(zip(label_studio.published(), label_studio.predictions, strict=True))
+    assert [task_id for task_id in results if not results[task_id]["result"]] == [38]
+
+
+def test_asked_tasks_come_first_when_the_queue_lacks_them(context, state, journal, label_studio):
+    journal.asked.first(KEY, [3, 39, 20])
+    top_up(context, state)
+    assert label_studio.in_order()[:5] == [3, 39, 20, 38, 37]
+    clusters = [fields["cluster"] for fields in label_studio.predictions[:3]]
+    assert clusters == [399_997, 399_998, 399_999]
+
+
+def test_asked_tasks_move_to_the_front_when_they_are_published_already(
+    context, state, journal, label_studio
+):
+    top_up(context, state)
+    before = label_studio.in_order()
+    journal.asked.first(KEY, [before[2], 3])
+    top_up(context, state)
+    assert label_studio.in_order()[:3] == [before[2], 3, before[0]]
+    assert [task.task_id for task in journal.queue(state)][:3] == [before[2], 3, before[0]]
+    assert sorted(label_studio.published()) == sorted([3, *before])
+
+
+def test_what_is_asked_for_last_comes_first(context, state, journal, label_studio):
+    journal.asked.first(KEY, [3, 20])
+    top_up(context, state)
+    journal.asked.first(KEY, [20, 5])
+    top_up(context, state)
+    assert label_studio.in_order()[:3] == [20, 5, 3]
+
+
+def test_asked_tasks_are_brought_forward_in_several_passes_when_they_are_many(
+    context, state, journal, label_studio, monkeypatch
+):
+    monkeypatch.setattr(asked, "AT_ONCE", 2)
+    journal.asked.first(KEY, [1, 2, 3, 4, 5])
+    assert supply.top_up(context, state)
+    top_up(context, state)
+    assert label_studio.in_order()[:5] == [1, 2, 3, 4, 5]
 
 
 def test_preselection_is_empty_when_nothing_was_trained(context):

@@ -11,6 +11,8 @@ import pytest
 
 from backend.errors import JournalError, LeaseLostError
 from model_store import phases, postgresql
+from model_store.asked import Asked
+from model_store.audits import Audits, Draw
 from model_store.journal import Journal, UnreadableTask
 from model_store.leases import LEASE_S, Lease
 from model_store.schema import metadata
@@ -144,6 +146,7 @@ WRITES: dict[str, Callable[[Journal], Any]] = {
     "update_round": lambda journal: journal.update_round(round_state(1), strategy="late"),
     "renumber_round": lambda journal: journal.renumber_round(round_state(1), 5),
     "add_to_queue": lambda journal: journal.add_to_queue(round_state(1), [queued_task(9)]),
+    "move_in_queue": lambda journal: journal.move_in_queue(round_state(1), queued_task(-1, 100)),
     "note_prediction": lambda journal: journal.note_prediction(round_state(1), 100, 70),
     "note_put_off": lambda journal: journal.note_put_off(round_state(1), [100]),
     "note_gone": lambda journal: journal.note_gone(round_state(1), 100),
@@ -159,6 +162,8 @@ WRITES: dict[str, Callable[[Journal], Any]] = {
     "tunings.open": lambda journal: journal.tunings.open(tuning_state(9)),
     "tunings.update": lambda journal: journal.tunings.update(tuning_state(1), n_labeled=9),
     "tunings.drop": lambda journal: journal.tunings.drop(tuning_state(1)),
+    "audits.note": lambda journal: journal.audits.note(KEY, 1, []),
+    "asked.first": lambda journal: journal.asked.first(KEY, [7]),
 }
 # What only reads, or is not of one project.
 READS = {
@@ -169,12 +174,15 @@ READS = {
     *("tasks.reading", "tasks.ids", "tasks.open_ids", "tasks.open_among", "tasks.sources"),
     *("tasks.without_image", "tasks.counts", "tasks.pace", "tasks.newest_annotation"),
     *("tasks.columns", "tunings.newest", "tunings.newest_done", "tunings.get"),
+    *("audits.of", "audits.open_ids", "asked.open_places"),
 }
 
 
 def test_whatever_writes_is_tried():
     methods = set()
-    for prefix, kind in (("", Journal), ("tasks.", TaskMirror), ("tunings.", Tunings)):
+    kinds = {"": Journal, "tasks.": TaskMirror, "tunings.": Tunings}
+    kinds |= {"audits.": Audits, "asked.": Asked}
+    for prefix, kind in kinds.items():
         methods |= {prefix + name for name in vars(kind) if not name.startswith("_")}
     assert methods == READS | WRITES.keys()
 
@@ -188,6 +196,8 @@ def overtaken(journal: Journal, run_out: Callable[[], None]) -> Journal:
     mine.add_to_queue(round_state(1), [queued_task(0)])
     mine.tasks.put(KEY, [mirrored_task(7)])
     mine.tunings.open(tuning_state(1))
+    mine.audits.note(KEY, 1, [Draw(7, 0, 0.1, {"cat": 1.0})])
+    mine.asked.first(KEY, [8])
     run_out()
     held(journal, KEY, "two")
     return mine

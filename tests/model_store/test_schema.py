@@ -99,6 +99,7 @@ def test_projects_rounds_and_queues_are_kept(old, open_journal):
     project = journal.project(KEY)
     assert (project.title, project.webhook_id, project.labeled) == ("t", 3, 40)
     assert (project.unembedded, project.users, project.background) == (None, 0, "")
+    assert (project.own_settings, project.is_paused) == ({}, False)
     assert journal.published_round(KEY).model_version == "alfa-mix r1 · 20 labels"
     (task,) = journal.queue(journal.published_round(KEY))
     assert (task.task_id, task.prediction_id) == (7, 77)

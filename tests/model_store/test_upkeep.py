@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from backend.errors import JournalDamagedError, JournalError
 from model_store import schema
+from model_store.audits import Draw
 from model_store.journal import Journal, UnreadableTask
 from model_store.task_mirror import Reading
 from model_store.upkeep import KEPT_ROWS, OF_A_PROJECT
@@ -35,6 +36,8 @@ def fill(journal: Journal, key: str, **values: object) -> None:
     journal.tunings.open(tuning_state(key=key))
     journal.tasks.put(key, [mirrored_task(7)])
     journal.tasks.set_reading(key, Reading(page_count=1))
+    journal.audits.note(key, 0, [Draw(7, 20, 0.1, {"cat": 0.5, "dog": 0.5})])
+    journal.asked.first(key, [7])
     journal.note_unreadable(key, [UnreadableTask(7, "/7.png", "no image", NOW)])
     journal.update_project(key, seen=1, phase_started_at=0.0, **values)
 

@@ -1,0 +1,53 @@
+"""Embeddings in two dimensions, for people to look at.
+
+Legend: n rows, D embedding, c rows that two projections have in common.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+# UMAP takes long on many columns, and what they hold beyond these is noise to it.
+UMAP_COLUMNS = 50
+
+
+def kind_of_projection() -> str:
+    """`umap` where that package is installed, else `pca`."""
+    return "umap" if importlib.util.find_spec("umap") else "pca"
+
+
+def project(embeddings: np.ndarray, seed: int, kind: str = "pca") -> np.ndarray:
+    """(n, 2) float32 of (n, D) embeddings; the same for the same input. Zeros for one row.
+
+    `pca`: the two directions of most variance, in all columns at one scale. `umap`: McInnes et al.
+    2018, on the first principal components.
+    """
+    if len(embeddings) < 2:
+        return np.zeros((len(embeddings), 2), dtype=np.float32)
+    rows = embeddings - embeddings.mean(axis=0)
+    rows = rows / np.maximum(rows.std(axis=0), 1e-6)
+    if kind == "umap" and len(rows) > UMAP_COLUMNS:
+        from umap import UMAP
+
+        columns = min(UMAP_COLUMNS, rows.shape[1])
+        reduced = PCA(columns, svd_solver="randomized", random_state=seed).fit_transform(rows)
+        return UMAP(random_state=seed).fit_transform(reduced).astype(np.float32)
+    columns = min(2, *rows.shape)
+    points = PCA(columns, svd_solver="randomized", random_state=seed).fit_transform(rows)
+    return np.pad(points, ((0, 0), (0, 2 - columns))).astype(np.float32)
+
+
+def aligned(points: np.ndarray, common: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(n, 2) points turned and mirrored, not stretched, as `common` comes nearest to `target`.
+
+    common, target: (c, 2), the same rows in this projection and in an earlier one. Orthogonal
+    Procrustes: Schönemann 1966.
+    """
+    if len(common) < 2:
+        return points
+    center, goal = common.mean(axis=0), target.mean(axis=0)
+    left, _, right = np.linalg.svd((common - center).T @ (target - goal))
+    return ((points - center) @ (left @ right) + goal).astype(np.float32)

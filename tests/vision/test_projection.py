@@ -1,0 +1,53 @@
+"""Embeddings in two dimensions: the directions of most variance, and turned as they lay before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backend.vision.projection import aligned, project
+
+
+def rows(count: int, columns: int) -> np.ndarray:
+    generator = np.random.default_rng(0)
+    return generator.normal(size=(count, columns)) @ generator.normal(size=(columns, columns))
+
+
+def test_projection_is_the_first_two_singular_directions_of_standardized_rows():
+    embeddings = rows(60, 5)
+    standard = (embeddings - embeddings.mean(0)) / embeddings.std(0)
+    left, values, _ = np.linalg.svd(standard, full_matrices=False)
+    expected = left[:, :2] * values[:2]
+    found = project(embeddings, seed=0)
+    assert np.abs(found) == pytest.approx(np.abs(expected), abs=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (1, 4), (2, 4), (5, 1)])
+def test_projection_has_two_columns_whatever_there_is(shape):
+    found = project(rows(*shape), seed=0)
+    assert found.shape == (shape[0], 2)
+    assert np.isfinite(found).all()
+
+
+def test_projection_is_the_same_when_asked_again():
+    np.testing.assert_array_equal(project(rows(60, 5), seed=3), project(rows(60, 5), seed=3))
+
+
+def test_projection_ignores_columns_that_do_not_vary():
+    embeddings = rows(30, 3)
+    constant = np.full((30, 1), 5.0)
+    found = project(np.hstack([embeddings, constant]), seed=0)
+    assert np.abs(found) == pytest.approx(np.abs(project(embeddings, seed=0)), abs=1e-3)
+
+
+def test_aligned_undoes_a_turn_a_mirror_and_a_shift():
+    before = rows(40, 2)
+    angle = 2.0
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    moved = (before * [1, -1]) @ turn + [3, -5]
+    assert aligned(moved, moved[:25], before[:25]) == pytest.approx(before, abs=1e-5)
+
+
+def test_aligned_changes_nothing_when_nothing_is_in_common():
+    points = rows(4, 2)
+    assert aligned(points, points[:1], points[1:2]) is points
