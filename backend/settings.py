@@ -270,6 +270,12 @@ class Settings:
         "Share of each batch that is drawn at random and labeled without a pre-selection, to "
         "measure the model honestly; 0: none.",
     )
+    stop_gain: float = _setting(
+        "ALFAMIX_STOP_GAIN",
+        0.5,
+        _number(0, 100),
+        "Points of accuracy: where the next batch surely brings less, the advice is to stop.",
+    )
     preselect: bool = _setting(
         "ALFAMIX_PRESELECT",
         True,

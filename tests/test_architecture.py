@@ -21,7 +21,13 @@ FLOORS = (
         "backend.sdk",
     ),
     ("backend.process",),
-    ("backend.acquisition", "backend.vision", "backend.label_studio", "model_store"),
+    (
+        "backend.acquisition",
+        "backend.evaluation",
+        "backend.vision",
+        "backend.label_studio",
+        "model_store",
+    ),
     ("backend.settings",),
     ("backend.errors",),
 )

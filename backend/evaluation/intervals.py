@@ -1,0 +1,48 @@
+"""Shares and their intervals.
+
+Legend: A measured tasks, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and the interval that it lies in."""
+
+    value: float
+    low: float
+    high: float
+
+
+def share(right: int, total: int, level: float = LEVEL) -> Estimate | None:
+    """`right` of `total` with Wilson's interval (Wilson 1927); None of nothing."""
+    if total == 0:
+        return None
+    found = binomtest(right, total).proportion_ci(level, method="wilson")
+    return Estimate(right / total, float(found.low), float(found.high))
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """(K, K) int64: how many tasks of class i, the row, were taken for class j, the column.
+
+    labels, predicted: (A,) int64 in [0, K).
+    """
+    pairs = labels * num_classes + predicted
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def recalls(confused: np.ndarray) -> list[Estimate | None]:
+    """Of each class, the share that was recognized; None of a class that was not drawn.
+
+    confused: (K, K) as `confusion` gives it.
+    """
+    pairs = zip(np.diag(confused), confused.sum(axis=1), strict=True)
+    return [share(int(right), int(total)) for right, total in pairs]
