@@ -51,6 +51,10 @@ class StoreError(AlfaMixError):
     """Something in MODEL_DIR is damaged, missing or cannot be written."""
 
 
+class StoreUnavailableError(StoreError):
+    """A file cannot be read now, by the file system's fault and not the file's; worth a retry."""
+
+
 class JournalError(StoreError):
     """The journal cannot be read or written now: it is locked or away, or the disk is full."""
 

@@ -16,10 +16,9 @@ from typing import Any
 
 import safetensors
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 
-from backend.errors import StoreError
+from backend.errors import StoreError, StoreUnavailableError
 from model_store.files import write_atomically
 
 CARD_KEY = "card"
@@ -55,13 +54,19 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         StoreError: the file is missing, damaged, or carries no card.
+        StoreUnavailableError: the file system cannot read it now.
     """
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            # Copies: what is mapped ends the process where another machine removes the file.
-            tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError, ValueError) as error:
+        # Not mapped: what fails then ends the process, as where another machine removes the file.
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise StoreError(f"cannot read the checkpoint {path}: {error}") from error
+    except OSError as error:
+        raise StoreUnavailableError(f"cannot read the checkpoint {path} now: {error}") from error
+    try:
+        tensors = load(data)
+        metadata = _metadata(data)
+    except (safetensors.SafetensorError, ValueError) as error:
         raise StoreError(f"cannot read the checkpoint {path}: {error}") from error
     text = metadata.get(CARD_KEY)
     if text is None:
@@ -73,6 +78,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(tensors, json.loads(text))
     except ValueError as error:
         raise StoreError(f"cannot read the card of the checkpoint {path}: {error}") from error
+
+
+def _metadata(data: bytes) -> Mapping[str, str]:
+    """What a safetensors file says of itself: its head is JSON, behind 8 bytes of its length."""
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]).get("__metadata__") or {}
 
 
 def _digest(card: str, tensors: Mapping[str, torch.Tensor]) -> str:

@@ -16,7 +16,7 @@ from backend.errors import JournalError, JournalLockedError
 
 logger = logging.getLogger(__name__)
 
-# Whatever does not answer is given up within seconds, also where the server's machine is gone.
+# Whatever does not answer is given up within seconds, where the server's machine is gone.
 # libpq's names; those that the URL sets count.
 PATIENCE: Mapping[str, int] = {
     "connect_timeout": 5,
@@ -25,6 +25,10 @@ PATIENCE: Mapping[str, int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,  # ms
 }
+# A server that stands still is given up after so long, and after the longest that a lock is waited
+# for. Where nobody waits for locks, somebody waits for the page: then so is a connection.
+ANSWER_S = 5.0
+HURRIED_CONNECT_S = 2
 # A process that stands still within a transaction (it was stopped, its machine is gone) loses it,
 # and with it the rows that it locked.
 STALLED_MS = 5_000
@@ -54,9 +58,17 @@ OTHERWISE = "cannot be read or written"
 
 
 def create_engine(url: str, busy_s: float) -> sa.Engine:
-    """An engine whose connections wait for another process's lock for `busy_s` seconds."""
+    """An engine whose connections wait for another process's lock for `busy_s` seconds.
+
+    A server that does not answer is waited for a little longer.
+    """
+    from model_store.patient_connection import patient_connection
+
     address = sa.make_url(url)
-    patience = {name: value for name, value in PATIENCE.items() if name not in address.query}
+    wanted = dict(PATIENCE)
+    if busy_s < ANSWER_S:
+        wanted["connect_timeout"] = HURRIED_CONNECT_S
+    patience = {name: value for name, value in wanted.items() if name not in address.query}
     engine = sa.create_engine(
         address.set(drivername="postgresql+psycopg"),
         connect_args=patience,
@@ -69,6 +81,8 @@ def create_engine(url: str, busy_s: float) -> sa.Engine:
         "lock_timeout": max(1, round(busy_s * 1000)),
         "idle_in_transaction_session_timeout": STALLED_MS,
     }
+    kind = patient_connection(busy_s + ANSWER_S)
+    sa.event.listen(engine, "do_connect", lambda _, __, words, names: kind.connect(*words, **names))
     sa.event.listen(engine, "connect", lambda connection, _: _limit(connection, limits))
     return engine
 

@@ -67,6 +67,16 @@ class PostgresServer:
         self._process.wait()
         self._process = None
 
+    def freeze(self) -> None:
+        """Have all of its processes stand still, as where its machine does."""
+        for process_id in self._process_ids():
+            os.kill(process_id, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        for process_id in self._process_ids():
+            os.kill(process_id, signal.SIGCONT)
+
     def close(self) -> None:
         """End it, where it runs, and remove all of it."""
         if self._process is not None:
@@ -106,6 +116,14 @@ class PostgresServer:
     def _answers(self) -> bool:
         command = [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0
+
+    def _process_ids(self) -> list[int]:
+        """The server, which starts no other one once it stands still, and those it started."""
+        assert self._process is not None
+        server = self._process.pid
+        os.kill(server, signal.SIGSTOP)
+        started = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        return [server, *map(int, started)]
 
     def _signal(self, number: int) -> None:
         assert self._process is not None

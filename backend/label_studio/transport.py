@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -29,6 +30,10 @@ Answer = TypeVar("Answer")
 Guard = Callable[[], None]
 READS = "GET"
 SHOWN_CHARACTERS = 300
+# httpcore's names of the moments right before a request's head and its body are written.
+WRITES = ("http11.send_request_headers.started", "http11.send_request_body.started")
+# Whom the request that this thread sends has to ask. The SDK's client is shared.
+_guard_of_request: ContextVar[Guard | None] = ContextVar("guard_of_request", default=None)
 
 
 class Transport:
@@ -59,12 +64,14 @@ class Transport:
         except ApiError as error:
             raise self._named(error.status_code, error.body) from error
         self._wrapper = sdk._client_wrapper
+        self._wrapper.httpx_client.httpx_client.event_hooks = {"request": [_ask_guard]}
         self._guard: Guard | None = None
 
     def guarded(self, guard: Guard) -> Transport:
         """The same way, for who must ask before each request that may change something.
 
-        guard: raises where nothing may be changed.
+        guard: raises where nothing may be changed. It is called before each try, and again right
+            before its head and its body are written: the process may stand still at any moment.
         """
         guarded = copy.copy(self)
         guarded._guard = guard
@@ -150,15 +157,16 @@ class Transport:
         retries: int,
     ) -> httpx.Response:
         self.authorization()  # names what goes wrong where the token has to be refreshed
-        if self._guard is not None and method != READS:
-            self._guard()
         options = RequestOptions(max_retries=retries)
+        asked = _guard_of_request.set(None if method == READS else self._guard)
         try:
             return self._wrapper.httpx_client.request(
                 path, method=method, params=parameters, json=body, request_options=options
             )
         except (httpx.RequestError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from error
+        finally:
+            _guard_of_request.reset(asked)
 
     def _forget_access_token(self) -> bool:
         """Have the next request fetch an access token; False where the token is a legacy one."""
@@ -199,6 +207,20 @@ class Transport:
         ):
             return LabelStudioUnreachableError(f"{self._where} answers {status}")
         return LabelStudioError(f"{self._where} answers {status}: {_detail(body)}")
+
+
+def _ask_guard(request: httpx.Request) -> None:
+    """Ask now, and whenever bytes of the request are about to be written."""
+    guard = _guard_of_request.get()
+    if guard is None:
+        return
+
+    def ask(moment: str, _info: object) -> None:
+        if moment in WRITES:
+            guard()
+
+    guard()
+    request.extensions = {**request.extensions, "trace": ask}
 
 
 def _body(reply: httpx.Response) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backend.acquisition import has_two_classes
-from backend.errors import StoreError, WeightsError
+from backend.errors import StoreError, StoreUnavailableError, WeightsError
 from backend.loop import due, maps, sync, unreadable
 from backend.loop.context import ProjectContext, number_of, seldom
 from backend.loop.snapshot import Snapshot, loader, take_snapshot
@@ -33,6 +33,8 @@ HEAD_ONLY = "head"
 FIRST_SLICE = 128
 MOST_IN_A_SLICE = 2048
 SLICE_S = 4.0
+# A shared file system may fail for a while. A file that it cannot read for so long is lost.
+FAILING_S = 600.0
 
 
 class Stopped(Exception):
@@ -45,11 +47,15 @@ class Background:
 
     should_stop: asked after every few images, and after every epoch.
     meanwhile: called after every epoch of a project's training, with its key.
+    clock: seconds that are never set back.
     """
 
     should_stop: Callable[[], bool]
     meanwhile: Callable[[str], None] = lambda key: None
+    clock: Callable[[], float] = time.monotonic
     images_per_s: float = field(default=0.0, init=False)
+    # Since when the checkpoint of a project's network cannot be read.
+    _failing_since: dict[tuple[str, int], float] = field(default_factory=dict, init=False)
 
     def advance(self, context: ProjectContext) -> bool:
         """Do one piece of what a project needs; whether there is more."""
@@ -60,7 +66,7 @@ class Background:
             return False
         sync.compare(context)
         snapshot = take_snapshot(context)
-        done, network = _current(context)
+        done, network = self._current(context)
         newest = journal.tunings.newest(key)
         if self._embed_some(context, snapshot, done, network):
             return True
@@ -140,7 +146,7 @@ class Background:
 
     def _embed(self, context: ProjectContext, snapshot: Snapshot, tuning: Tuning) -> None:
         """A slice of what a new network has not seen, or a network that has seen the whole pool."""
-        network = _network(context, tuning)
+        network = self._network(context, tuning)
         if network is not None and not self._embed_some(context, snapshot, tuning, network):
             now = context.journal.now()
             context.journal.tunings.update(tuning, phase=phases.DONE, finished_at=now)
@@ -189,6 +195,34 @@ class Background:
             seconds={phases.TRAIN: round(time.monotonic() - started, 3)},
         )
 
+    # The networks there are
+
+    def _current(self, context: ProjectContext) -> tuple[Tuning | None, Network]:
+        """The newest network that is done; one that cannot be had any more is forgotten."""
+        while (tuning := context.journal.tunings.newest_done(context.key)) is not None:
+            network = self._network(context, tuning)
+            if network is not None:
+                return tuning, network
+        return None, context.session.pretrained()
+
+    def _network(self, context: ProjectContext, tuning: Tuning) -> Network | None:
+        """A tuning's network; None where it cannot be had any more: then the tuning is forgotten.
+
+        StoreUnavailableError: its file cannot be read now, and perhaps can be later.
+        """
+        name = (context.key, tuning.number)
+        try:
+            network = context.network(tuning)
+        except (WeightsError, StoreError) as error:
+            since = self._failing_since.setdefault(name, self.clock())
+            if isinstance(error, StoreUnavailableError) and self.clock() - since < FAILING_S:
+                raise
+            logger.warning("project %d: %s; it is trained anew", context.project_id, error)
+            context.journal.tunings.drop(tuning)
+            network = None
+        self._failing_since.pop(name, None)
+        return network
+
     def _stoppable(
         self, context: ProjectContext, note: Callable[[int, int], None]
     ) -> Callable[[int, int], None]:
@@ -199,25 +233,6 @@ class Background:
             note(done, total)
 
         return noted
-
-
-def _current(context: ProjectContext) -> tuple[Tuning | None, Network]:
-    """The newest network that is done; one that cannot be had any more is forgotten."""
-    while (tuning := context.journal.tunings.newest_done(context.key)) is not None:
-        network = _network(context, tuning)
-        if network is not None:
-            return tuning, network
-    return None, context.session.pretrained()
-
-
-def _network(context: ProjectContext, tuning: Tuning) -> Network | None:
-    """A tuning's network; None where it cannot be had any more: then the tuning is forgotten."""
-    try:
-        return context.network(tuning)
-    except (WeightsError, StoreError) as error:
-        logger.warning("project %d: %s; it is trained anew", context.project_id, error)
-        context.journal.tunings.drop(tuning)
-        return None
 
 
 def _open(context: ProjectContext, snapshot: Snapshot, newest: Tuning | None) -> None:

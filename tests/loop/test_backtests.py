@@ -78,6 +78,7 @@ def test_what_it_said_is_noted_when_there_are_too_few_labels(inline, asked_proje
     assert not folder_of(inline, key).exists()
 
 
+@pytest.mark.soak
 def test_it_begins_again_when_the_worker_ended_meanwhile(inline, asked_project):
     key = asked_project()
     is_over = threading.Event()

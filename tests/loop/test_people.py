@@ -106,6 +106,7 @@ def test_everybody_is_served_when_all_went_home_with_a_task_and_come_back(label_
     assert first == held
 
 
+@pytest.mark.soak
 def test_others_go_on_when_one_skips_everything(label_studio, staffed):
     project_id, server, crew = staffed(habits=(SKIPPER, BUSY, BUSY))
     events = label(crew, 25)
@@ -126,6 +127,7 @@ def test_begun_tasks_come_first_and_rounds_go_on_when_each_task_is_labeled_twice
     server.wait_for_round(project_id, 1)
 
 
+@pytest.mark.soak
 def test_people_label_on_when_a_class_is_added_meanwhile(label_studio, staffed):
     project_id, server, crew = staffed()
     path = f"/api/projects/{project_id}"

@@ -208,6 +208,7 @@ def said_to_be_wrong(server) -> str:
     return wait_for("503", found)
 
 
+@pytest.mark.soak
 def test_health_says_so_while_another_process_holds_the_journal(
     backend, colored_project, annotator
 ):

@@ -47,6 +47,7 @@ def test_network_is_taken_over_at_a_round_of_its_own(inline, tuned, connected_pr
     assert label(annotator, project_id, 6) == after["batch"]
 
 
+@pytest.mark.soak
 def test_embeddings_of_networks_long_gone_are_dropped_while_people_label_on(
     inline, tuned, connected_project, annotator
 ):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from backend.errors import StoreError
+from backend.errors import StoreError, StoreUnavailableError
 from model_store.checkpoints import load_checkpoint, save_checkpoint
 from tests.model_store.damage import flip_bytes
 
@@ -88,6 +88,16 @@ def test_load_checkpoint_takes_a_file_without_digest(tmp_path: Path) -> None:
 def test_load_checkpoint_raises_when_the_file_is_missing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"gone\.safetensors"):
         load_checkpoint(tmp_path / "gone.safetensors")
+
+
+def test_load_checkpoint_says_so_when_the_file_system_fails(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, "r", TENSORS, CARD)
+    aside = path.rename(tmp_path / "aside")
+    path.symlink_to(path)  # ELOOP, for root as well
+    with pytest.raises(StoreUnavailableError, match=r"r\.safetensors now: .*symbolic links"):
+        load_checkpoint(path)
+    aside.replace(path)
+    assert load_checkpoint(path).card == CARD
 
 
 def test_load_checkpoint_raises_when_there_is_no_card(tmp_path: Path) -> None:

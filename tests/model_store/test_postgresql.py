@@ -107,6 +107,49 @@ def test_journal_is_refused_while_postgresql_is_away_and_goes_on_when_it_is_back
         server.close()
 
 
+def test_journal_is_refused_while_postgresql_stands_still_and_goes_on_after_that(monkeypatch):
+    monkeypatch.setattr(postgresql, "ANSWER_S", 1.0)
+    server = PostgresServer()
+    try:
+        with closing(Journal(server.url())) as journal:
+            journal.upkeep.limit_waiting(0.1)
+            journal.note_changed(KEY)
+            journal.upkeep.probe()
+            server.freeze()
+            away = "the journal cannot be reached: PostgreSQL does not answer"
+            assert refusals(journal) == [away] * 3
+            server.thaw()
+            journal.upkeep.probe()
+            before = journal.project(KEY).changed
+            journal.note_changed(KEY)
+            assert journal.project(KEY).changed == before + 1
+    finally:
+        server.thaw()
+        server.close()
+
+
+def test_transaction_is_given_up_when_postgresql_stands_still_within_it(monkeypatch):
+    monkeypatch.setattr(postgresql, "ANSWER_S", 1.0)
+    server = PostgresServer()
+    try:
+        with closing(Journal(server.url())) as journal:
+            journal.upkeep.limit_waiting(0.1)
+            journal.note_changed(KEY)
+            with (
+                pytest.raises(JournalError, match="PostgreSQL does not answer"),
+                journal._database.transaction() as connection,
+            ):
+                connection.exec_driver_sql("UPDATE project SET title = 'half'")
+                server.freeze()
+                connection.exec_driver_sql("UPDATE project SET title = 'whole'")
+            server.thaw()
+            journal.note_changed(KEY)
+            assert journal.project(KEY).title == ""
+    finally:
+        server.thaw()
+        server.close()
+
+
 def test_restart_between_two_pieces_of_work_is_not_noticed():
     server = PostgresServer()
     try:
