@@ -28,7 +28,7 @@ FLOORS = (
         "backend.label_studio",
         "model_store",
     ),
-    ("backend.settings",),
+    ("backend.decoding", "backend.settings"),
     ("backend.errors",),
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import asdict
 
 from backend.doctor.findings import Finding, Verdict, fail, note
 from backend.doctor.machine import examine_machine
@@ -24,9 +26,10 @@ def main(argv: list[str]) -> int:
     keep_files_private()
     verdicts = []
     for finding in examine(Settings.from_environ(), arguments.project, mends=arguments.fix):
-        print(finding, flush=True)
+        print(json.dumps(asdict(finding)) if arguments.json else finding, flush=True)
         verdicts.append(finding.verdict)
-    print(f"\n{_summary(verdicts)}")
+    if not arguments.json:
+        print(f"\n{_summary(verdicts)}")
     return int(Verdict.FAIL in verdicts)
 
 
@@ -79,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         "--fix",
         action="store_true",
         help="put right what a running backend would: webhook, sampling, the version of the queue",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print each finding as an object on a line"
     )
     return parser
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from backend.decoding import decoded_image
 from backend.doctor.findings import Finding, fail, ok
 from backend.errors import AlfaMixError
 from backend.label_studio.annotations import read_task
 from backend.label_studio.images import CLOUD_SCHEMES, ImageFetcher
 from backend.label_studio.label_config import ImageChoices
 from backend.label_studio.wording import shown_uri
-from backend.vision.decoding import decoded_image
 
 UPLOADS, LOCAL_FILES = "/data/upload/", "/data/local-files/"
 TOPIC = "images"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from backend.decoding import decoded_image
 from backend.errors import ImageError
-from backend.vision.decoding import decoded_image
 from backend.vision.preprocessing import Preprocessing
 
 READERS = 8

@@ -24,8 +24,8 @@ from typing import TypeVar
 import torch
 from PIL import Image
 
+from backend.decoding import decoded_image
 from backend.errors import AlfaMixError, ImageError
-from backend.vision.decoding import decoded_image
 from backend.vision.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)

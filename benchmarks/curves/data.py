@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_digits
 
+from backend.decoding import decoded_image
 from backend.errors import AlfaMixError, ImageError
 from backend.pretraining.idx import read_idx_images, read_idx_labels
-from backend.vision.decoding import decoded_image
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff"})

@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+from backend.decoding import decoded_image
 from backend.errors import (
     LabelStudioUnauthorizedError,
     LabelStudioUnreachableError,
     StoreError,
 )
 from backend.vision import pixel_batches as pixel_batches_module
-from backend.vision.decoding import decoded_image
 from backend.vision.pixel_batches import (
     BATCHES_AHEAD,
     READING_THREADS,

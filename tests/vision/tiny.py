@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from backend.vision.decoding import decoded_image
+from backend.decoding import decoded_image
 
 TINY_MODEL = "vit_tiny_patch16_224"
 TINY_DINOV3 = "vit_small_patch16_dinov3"

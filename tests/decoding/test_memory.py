@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from backend.vision.decoding_memory import codec_bytes, decoding_bytes
+from backend.decoding.memory import codec_bytes, decoding_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 2**20
@@ -22,8 +22,8 @@ MEASURE = """
 import io, json, re, sys
 from pathlib import Path
 from PIL import Image
-from backend.vision.decoding import decoded_image
-from backend.vision.decoding_memory import codec_bytes, decoding_bytes
+from backend.decoding import decoded_image
+from backend.decoding.memory import codec_bytes, decoding_bytes
 
 def now(name):
     return int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 
 from PIL import IcoImagePlugin, Image, ImageOps, JpegImagePlugin
 
+from backend.decoding import png_rows
+from backend.decoding.byte_budget import ByteBudget
+from backend.decoding.memory import codec_bytes, decoding_bytes, give_back_freed
+from backend.decoding.to_rgb import as_rgb
 from backend.errors import ImageError
-from backend.vision import png_rows
-from backend.vision.byte_budget import ByteBudget
-from backend.vision.decoding_memory import codec_bytes, decoding_bytes, give_back_freed
-from backend.vision.to_rgb import as_rgb
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
 MIB = 2**20

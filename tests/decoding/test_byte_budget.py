@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from backend.vision.byte_budget import ByteBudget
+from backend.decoding.byte_budget import ByteBudget
 
 LONG_S = 20.0
 

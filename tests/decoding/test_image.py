@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from backend.decoding import image as decoding
+from backend.decoding import to_rgb
+from backend.decoding.byte_budget import ByteBudget
+from backend.decoding.image import MAX_PIXELS, MAX_SIDE_PX
 from backend.errors import ImageError
-from backend.vision import decoding, to_rgb
-from backend.vision.byte_budget import ByteBudget
-from backend.vision.decoding import MAX_PIXELS, MAX_SIDE_PX
 from tests.vision.tiny import decode_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
