@@ -17,6 +17,7 @@ COMMANDS = {
     "learning-curves": ("benchmarks.learning_curves", "accuracy per label on real data"),
     "loop": ("benchmarks.loop", "who waits how long on a running Label Studio"),
     "many": ("benchmarks.many", "how soon very many tasks have a queue"),
+    "pages": ("benchmarks.pages", "how soon the admin's pages come, with very many tasks"),
     "people": ("benchmarks.people", "who is turned away, and who is served outside the queue"),
     "pretraining": ("benchmarks.pretraining", "what the shipped ViT knows without labels"),
     "stop-advice": ("benchmarks.stop_advice", "whether it is said in time that labels hardly pay"),

@@ -23,6 +23,7 @@ from model_store.audits import Audits, closing
 from model_store.database import BUSY_S, Clock, Database, columns_of, values_of
 from model_store.files import make_private_folder, write_bytes
 from model_store.leases import Lease, Leases, fence
+from model_store.overview import Overview
 from model_store.schema import audit, batch, instance, project, round_, task, unreadable
 from model_store.task_mirror import TaskMirror, parts
 from model_store.tunings import Tunings
@@ -169,8 +170,8 @@ class Journal:
     """The journal of one Label Studio host.
 
     tasks: what Label Studio said of every task. tunings: the networks that embed the pool. audits:
-    tasks drawn to measure the heads. asked: tasks that the admin wants first. upkeep: what is done
-    to the journal as a whole. Every method raises JournalError.
+    tasks drawn to measure the heads. asked: tasks that the admin wants first. overview: what
+    pages show. upkeep: what is done to the journal as a whole. Every method raises JournalError.
     """
 
     def __init__(self, url: str, clock: Clock = time.time, *, busy_s: float = BUSY_S) -> None:
@@ -187,6 +188,7 @@ class Journal:
         self.tunings = Tunings(database)
         self.audits = Audits(database)
         self.asked = Asked(database)
+        self.overview = Overview(database)
         self.upkeep = Upkeep(database)
 
     @classmethod
@@ -364,6 +366,15 @@ class Journal:
         """The newest round that is done: the one that the queue follows."""
         done = self._rounds(key).where(round_.c.phase == phases.DONE)
         return self._database.first(RoundState, done.order_by(round_.c.number.desc()))
+
+    def rounds(self, key: str, count: int) -> list[RoundState]:
+        """The last rounds of a project, newest first."""
+        newest = self._rounds(key).order_by(round_.c.number.desc())
+        return self._database.all(RoundState, newest.limit(count))
+
+    def round(self, key: str, number: int) -> RoundState | None:
+        """One round by its number; None where it is not known."""
+        return self._database.first(RoundState, self._rounds(key).where(round_.c.number == number))
 
     def trained_rounds(self, key: str, count: int = 5) -> list[RoundState]:
         """The last finished rounds that left a network, newest first."""

@@ -156,6 +156,15 @@ class TaskMirror:
             rows = connection.execute(statement.order_by(task.c.image_key, task.c.task_id))
             return [int(row[0]) for row in rows]
 
+    def known_among(self, key: str, task_ids: Sequence[int]) -> set[int]:
+        """Those of the named tasks that the project has."""
+        found: set[int] = set()
+        with self._database.engine.connect() as connection:
+            for ids in parts(task_ids):
+                rows = connection.execute(sa.select(task.c.task_id).where(_are(key, ids)))
+                found |= {int(row[0]) for row in rows}
+        return found
+
     def open_among(self, key: str, task_ids: Sequence[int]) -> set[int]:
         """Those of the named tasks that wait for a label."""
         found: set[int] = set()

@@ -8,11 +8,14 @@ that it loaded, and must not run dry when the queue flips.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from backend.label_studio.client import LabelStudioClient
 
 TITLE = "Next to label (active learning)"
+# Of tasks that the admin chose on the map; the next choice takes its place.
+SELECTION = "Chosen on the map (active learning)"
 # What Label Studio's page makes where there is no tab; else ours would be the first that opens.
 DEFAULT = {"title": "Default"}
 
@@ -28,8 +31,19 @@ def make_tab(client: LabelStudioClient, project_id: int) -> int:
     return client.create_tab(project_id, _shown())
 
 
+def make_selection(client: LabelStudioClient, project_id: int, task_ids: Sequence[int]) -> int:
+    """The id of a new tab that shows some tasks, in the place of the one made before."""
+    for tab_id, title in client.tabs(project_id).items():
+        if title == SELECTION:
+            client.delete_tab(tab_id)
+    items = [_equal("id", task_id) for task_id in task_ids]
+    return client.create_tab(
+        project_id, {"title": SELECTION, "filters": {"conjunction": "or", "items": items}}
+    )
+
+
 def _shown() -> dict[str, Any]:
-    unlabeled = [_none_of("total_annotations"), _none_of("cancelled_annotations")]
+    unlabeled = [_equal("total_annotations", 0), _equal("cancelled_annotations", 0)]
     return {
         "title": TITLE,
         "ordering": ["tasks:predictions_score"],
@@ -37,10 +51,10 @@ def _shown() -> dict[str, Any]:
     }
 
 
-def _none_of(column: str) -> dict[str, Any]:
+def _equal(column: str, value: int) -> dict[str, Any]:
     return {
         "filter": f"filter:tasks:{column}",
         "operator": "equal",
         "type": "Number",
-        "value": 0,
+        "value": value,
     }

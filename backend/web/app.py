@@ -15,13 +15,21 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from backend.errors import AlfaMixError, StoreError
+from backend.label_studio.access import Access
 from backend.process.exposure import exposure
 from backend.process.health import Health
+from backend.process.startup import folder_of
 from backend.sdk.model import AlfaMixModel
 from backend.settings import Settings
 from backend.web import views
 from backend.web.authentication import authentication
 from backend.web.metrics import metrics_registry
+from backend.web.pages import services as pages
+from backend.web.pages.actions import blueprint as pages_blueprint
+from backend.web.pages.examinations import Examinations
+from backend.web.pages.quality import Qualities
+from backend.web.pages.safety import make_safe
+from backend.web.pages.thumbnails import Thumbnails
 from backend.web.predictor import Predictor
 from backend.web.services import WebServices
 from model_store.journal import Journal
@@ -35,13 +43,13 @@ NOT_IN_A_PHRASE = re.compile(r"[^ -;=?-~]")
 def create_app(settings: Settings, journal: Journal, predictor: Predictor) -> Flask:
     """The app that answers for all projects of one Label Studio."""
     model_class = AlfaMixModel.bound_to(WebServices(journal, predictor))
-    app = Flask("backend")
+    app = Flask("backend", static_folder=None)
     app.before_request(authentication(settings))
     app.register_error_handler(AlfaMixError, _refused)
     app.register_error_handler(StoreError, _unreadable)
     app.register_error_handler(HTTPException, _not_served)
     app.register_error_handler(Exception, _unexpected)
-    app.extensions[views.EXTENSION] = views.Backend(
+    backend = views.Backend(
         journal,
         model_class,
         metrics_registry(journal),
@@ -49,8 +57,24 @@ def create_app(settings: Settings, journal: Journal, predictor: Predictor) -> Fl
         warnings=tuple(filter(None, [exposure(settings)])),
         health=Health(settings, journal),
     )
+    app.extensions[views.EXTENSION] = backend
     app.register_blueprint(views.blueprint)
+    _add_pages(app, settings, backend)
     return app
+
+
+def _add_pages(app: Flask, settings: Settings, backend: views.Backend) -> None:
+    make_safe(app, folder_of(settings), backend.instance)
+    app.extensions[pages.EXTENSION] = pages.Pages(
+        settings,
+        backend.journal,
+        Access(settings.label_studio_url, settings.label_studio_api_key),
+        Thumbnails(settings),
+        Examinations(),
+        Qualities(),
+        lambda: [*backend.health.troubles(), *backend.warnings, *backend.health.notices()],
+    )
+    app.register_blueprint(pages_blueprint)
 
 
 def _refused(error: AlfaMixError) -> Response:

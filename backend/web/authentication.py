@@ -10,8 +10,8 @@ from collections.abc import Callable
 from flask import Response, request
 
 from backend.settings import Settings
+from backend.web.negotiation import wants_page
 
-OPEN_PATHS = ("/health", "/")
 # Label Studio sends Latin-1 (its `requests` does), browsers and curl send UTF-8.
 ENCODINGS = ("latin-1", "utf-8")
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="ML backend"'}
@@ -23,8 +23,7 @@ def authentication(settings: Settings) -> Callable[[], Response | None]:
     expected = [pair.encode(encoding) for encoding in ENCODINGS]
 
     def authenticate() -> Response | None:
-        # Label Studio's health check carries the credentials too, a container's does not.
-        if not settings.basic_auth_user or request.path in OPEN_PATHS:
+        if not settings.basic_auth_user or _is_open():
             return None
         given = _credentials(request.headers.get("Authorization", ""))
         if any(hmac.compare_digest(given, each) for each in expected):
@@ -32,6 +31,14 @@ def authentication(settings: Settings) -> Callable[[], Response | None]:
         return Response("BASIC_AUTH_USER and BASIC_AUTH_PASS are needed here", 401, CHALLENGE)
 
     return authenticate
+
+
+def _is_open() -> bool:
+    """Whether it is only asked how the backend is: a container's health check has no credentials.
+
+    To a browser the same address shows the projects.
+    """
+    return request.path == "/health" or (request.path == "/" and not wants_page(request))
 
 
 def _credentials(header: str) -> bytes:

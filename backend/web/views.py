@@ -48,7 +48,6 @@ def _backend() -> Backend:
 
 
 @blueprint.get("/health")
-@blueprint.get("/")
 def health() -> ResponseReturnValue:
     """Whether the backend can work, else why not (503), and by its name which one it is."""
     backend = _backend()

@@ -85,6 +85,7 @@ def rounds_printed(output: str) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in re.findall(r"round +(\d+) +(\d+) labels", output)]
 
 
+@pytest.mark.soak
 @pytest.mark.label_studio
 def test_demo_goes_on_where_it_was_when_interrupted(tmp_path, demo_command):
     demo_command += ["--annotate", "2", "--rounds", "1"]

@@ -114,8 +114,9 @@ def test_what_the_admin_asks_for_is_served_first_though_the_queue_was_published(
     status = inline.reconcile(project_id)
     person = new_annotator(project_id)
     solved = [person.label_next() for _ in range(3)]
-    beyond = next(i for i in task_ids if i not in status["batch"] + status["reserve"])
-    asked = [beyond, status["batch"][5]]
+    # How far the queue is published depends on how fast this machine is; the last comes last.
+    last = next(i for i in reversed(task_ids) if i not in status["batch"])
+    asked = [last, status["batch"][5]]
     inline.journal.asked.first(inline.key(project_id), asked)
     inline.reconcile(project_id)
     assert solved == status["batch"][:3]

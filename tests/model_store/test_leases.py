@@ -15,6 +15,7 @@ from model_store.asked import Asked
 from model_store.audits import Audits, Draw
 from model_store.journal import Journal, UnreadableTask
 from model_store.leases import LEASE_S, Lease
+from model_store.overview import Overview
 from model_store.schema import metadata
 from model_store.task_mirror import Reading, TaskMirror
 from model_store.tunings import Tunings
@@ -174,14 +175,16 @@ READS = {
     *("tasks.reading", "tasks.ids", "tasks.open_ids", "tasks.open_among", "tasks.sources"),
     *("tasks.without_image", "tasks.counts", "tasks.pace", "tasks.newest_annotation"),
     *("tasks.columns", "tunings.newest", "tunings.newest_done", "tunings.get"),
-    *("audits.of", "audits.open_ids", "asked.open_places"),
+    *("audits.of", "audits.open_ids", "asked.open_places", "rounds", "round", "tasks.known_among"),
+    *("overview.batch", "overview.class_counts", "overview.networks", "overview.source"),
+    "overview.classes_of",
 }
 
 
 def test_whatever_writes_is_tried():
     methods = set()
     kinds = {"": Journal, "tasks.": TaskMirror, "tunings.": Tunings}
-    kinds |= {"audits.": Audits, "asked.": Asked}
+    kinds |= {"audits.": Audits, "asked.": Asked, "overview.": Overview}
     for prefix, kind in kinds.items():
         methods |= {prefix + name for name in vars(kind) if not name.startswith("_")}
     assert methods == READS | WRITES.keys()

@@ -1,0 +1,271 @@
+"""What the pages show. Each type that names a template is all that the template is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is done for a project at the moment.
+
+    percent: None where nobody knows how much there is. time_left: in words, "" for unknown.
+    """
+
+    phase: str
+    percent: int | None
+    time_left: str
+    behind: str
+    behind_percent: int | None
+    behind_time_left: str
+    labeled: int
+    total: int
+    round_number: int | None
+    error: str
+    is_busy: bool
+    is_paused: bool
+
+
+@dataclass(frozen=True)
+class ProjectCard:
+    """One project among all."""
+
+    project_id: int
+    title: str
+    is_connected: bool
+    label_studio_url: str
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class HomePage:
+    """All projects, or how to connect the first one."""
+
+    TEMPLATE: ClassVar = "home.html"
+    cards: Sequence[ProjectCard]
+    backend_url: str
+    label_studio_url: str
+    warnings: Sequence[str]
+
+
+@dataclass(frozen=True)
+class BatchTask:
+    """One task of the batch. place: from 1 on. state: "labeled", "skipped" or "open"."""
+
+    place: int
+    task_id: int
+    task_url: str
+    thumbnail_url: str
+    predicted: str
+    probability: str
+    state: str
+    label: str
+    reasons: Sequence[str]
+    nearest_labeled: int | None
+    nearest_url: str
+    similarity: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A part of this batch. before, after: places where the parts beside it start."""
+
+    tasks: Sequence[BatchTask]
+    total: int
+    done: int
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True)
+class ClassShare:
+    """Labels of one class. share: of the most frequent one, in percent."""
+
+    name: str
+    count: int
+    share: int
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """One round. download: name of the route's file, "" where it is not kept."""
+
+    number: int
+    reason: str
+    strategy: str
+    labels: int
+    pool: int
+    started: str
+    seconds: Sequence[tuple[str, str]]
+    total_s: str
+    settings: Sequence[tuple[str, str]]
+    statistics: Sequence[tuple[str, str]]
+    download: str
+
+
+@dataclass(frozen=True)
+class NetworkRow:
+    """One fine-tuned network."""
+
+    number: int
+    phase: str
+    labels: int
+    started: str
+    total_s: str
+    statistics: Sequence[tuple[str, str]]
+    download: str
+
+
+@dataclass(frozen=True)
+class UnreadableRow:
+    """One task whose image cannot be had, and why."""
+
+    task_id: int
+    task_url: str
+    uri: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SettingField:
+    """A setting that the project may have for itself. choices: () for any text."""
+
+    name: str
+    title: str
+    variable: str
+    help: str
+    own: str
+    default: str
+    choices: Sequence[str]
+    error: str
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """The backtest that was asked for: what it is at ("": nothing), and what the last one said."""
+
+    now: str
+    percent: int | None
+    error: str
+    ended: str
+    report: str
+    has_picture: bool
+
+
+@dataclass(frozen=True)
+class ProjectPage:
+    """One project."""
+
+    TEMPLATE: ClassVar = "project.html"
+    project_id: int
+    title: str
+    is_connected: bool
+    label_studio_url: str
+    model_version: str
+    progress: Progress
+    batch: Batch
+    balance: Sequence[ClassShare]
+    has_map: bool
+    backtest: Backtest
+    rounds: Sequence[RoundRow]
+    networks: Sequence[NetworkRow]
+    unreadable: Sequence[UnreadableRow]
+    unreadable_total: int
+    settings: Sequence[SettingField]
+    csrf_token: str
+
+
+@dataclass(frozen=True)
+class ConfirmPage:
+    """A question before something is changed."""
+
+    TEMPLATE: ClassVar = "confirm.html"
+    project_id: int
+    title: str
+    question: str
+    explanation: str
+    button: str
+    action: str
+    csrf_token: str
+
+
+@dataclass(frozen=True)
+class ErrorPage:
+    """Why there is no page."""
+
+    TEMPLATE: ClassVar = "error.html"
+    heading: str
+    message: str
+
+
+@dataclass(frozen=True)
+class FindingsFragment:
+    """What the doctor found; `is_ready` is False while it looks."""
+
+    TEMPLATE: ClassVar = "findings.html"
+    findings: Sequence[Mapping[str, str]]
+    is_ready: bool
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Accuracy in percent at a number of labels, and its interval."""
+
+    labels: int
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """How often tasks of one class were taken for another."""
+
+    class_name: str
+    taken_for: str
+    count: int
+
+
+@dataclass(frozen=True)
+class RecallRow:
+    """The share of a class that was recognized; "" where none was drawn."""
+
+    class_name: str
+    recall: str
+
+
+@dataclass(frozen=True)
+class QualityFragment:
+    """How good the model is.
+
+    curve: over all rounds, to one batch ahead. rounds: each by itself. matrix: row by row the tasks
+    of a class, by what they were taken for; empty where the classes are many.
+    """
+
+    TEMPLATE: ClassVar = "quality.html"
+    measured: int
+    accuracy: str
+    advice: str
+    curve: Sequence[CurvePoint]
+    rounds: Sequence[CurvePoint]
+    pairs: Sequence[ConfusedPair]
+    recalls: Sequence[RecallRow]
+    matrix: Sequence[Sequence[int]]
+    classes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class AccuracyFragment:
+    """The same in a line."""
+
+    TEMPLATE: ClassVar = "accuracy.html"
+    measured: int
+    accuracy: str
+
+
+PAGES = (
+    *(HomePage, ProjectPage, ConfirmPage, ErrorPage),
+    *(FindingsFragment, QualityFragment, AccuracyFragment),
+)

@@ -1,0 +1,183 @@
+"""The page of one project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from backend.label_studio.wording import shown_uri
+from backend.settings import OF_A_PROJECT, Settings
+from backend.web.pages import wording
+from backend.web.pages.batch import batch_of
+from backend.web.pages.contexts import (
+    Backtest,
+    ClassShare,
+    NetworkRow,
+    ProjectPage,
+    RoundRow,
+    SettingField,
+    UnreadableRow,
+)
+from backend.web.pages.links import data_url, task_url
+from backend.web.pages.progress import percent_done, progress_of
+from model_store import phases
+from model_store.journal import Journal, ProjectState, RoundState
+from model_store.overview import ClassCount
+from model_store.project_folder import ProjectFolder
+from model_store.tunings import Tuning
+
+SHOWN_ROUNDS = 20
+SHOWN_UNREADABLE = 50
+# What a backtest leaves.
+PICTURE = "learning-curves.png"
+# The registry's names: it comes with torch, which a page must not wait for.
+STRATEGIES = (
+    *("auto", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned", "random", "entropy", "bald"),
+    *("core-set", "deepfool", "gcnal", "badge", "cdal", "margin", "margin-kmeans"),
+    *("least-confidence", "dropquery", "uherding", "maxherding", "kmeans-centers", "typiclust"),
+    "probcover",
+)
+TITLES = {
+    "budget": "Labels a round",
+    "strategy": "Strategy",
+    "audit": "Share drawn at random",
+    "preselect": "Pre-select the predicted class",
+}
+CHOICES = {"strategy": STRATEGIES, "preselect": ("on", "off")}
+
+
+def project_page(
+    settings: Settings,
+    journal: Journal,
+    folder: ProjectFolder,
+    state: ProjectState,
+    *,
+    start: int = 0,
+    csrf_token: str,
+    posted: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+) -> ProjectPage:
+    """All that is shown of one project.
+
+    start: place of the batch that is shown first. posted, errors: settings that were refused.
+    """
+    published = journal.published_round(state.key)
+    unreadable = _unreadable(settings, journal, state)
+    own = state.own_settings if posted is None else posted
+    return ProjectPage(
+        project_id=state.project_id,
+        title=state.title or f"Project {state.project_id}",
+        is_connected=state.connected,
+        label_studio_url=data_url(settings, state),
+        model_version="" if published is None else published.model_version,
+        progress=progress_of(journal, state, None if published is None else published.number),
+        batch=batch_of(settings, journal, folder, state, published, start),
+        balance=_balance(journal.overview.class_counts(state.key)),
+        has_map=bool(folder.map_files()),
+        backtest=_backtest(folder, state),
+        rounds=[_round(folder, one) for one in journal.rounds(state.key, SHOWN_ROUNDS)],
+        networks=[
+            _network(folder, one) for one in journal.overview.networks(state.key, SHOWN_ROUNDS)
+        ],
+        unreadable=unreadable[:SHOWN_UNREADABLE],
+        unreadable_total=len(unreadable),
+        settings=setting_fields(settings, own, errors or {}),
+        csrf_token=csrf_token,
+    )
+
+
+def setting_fields(
+    settings: Settings, own: Mapping[str, str], errors: Mapping[str, str]
+) -> list[SettingField]:
+    """What a project may have for itself, beside what the environment says."""
+    known = {each.name: each for each in fields(settings)}
+    return [
+        SettingField(
+            name=name,
+            title=TITLES[name],
+            variable=known[name].metadata["variable"],
+            help=known[name].metadata["help"].replace("`", ""),
+            own=own.get(name, ""),
+            default=_shown(getattr(settings, name)),
+            choices=CHOICES.get(name, ()),
+            error=errors.get(name, ""),
+        )
+        for name in OF_A_PROJECT
+    ]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "10 per class" if value is None else str(value)
+
+
+def _balance(counts: Sequence[ClassCount]) -> list[ClassShare]:
+    most = max((one.count for one in counts), default=1)
+    return [ClassShare(one.class_name, one.count, 100 * one.count // most) for one in counts]
+
+
+def _round(folder: ProjectFolder, state: RoundState) -> RoundRow:
+    statistics = dict(state.statistics)
+    reason = str(statistics.pop("reason", ""))
+    return RoundRow(
+        number=state.number,
+        reason=reason,
+        strategy=state.strategy,
+        labels=state.n_labeled,
+        pool=state.n_pool,
+        started=wording.moment(state.started_at),
+        seconds=[
+            (wording.phase_words(step), wording.exact_seconds(seconds))
+            for step, seconds in state.seconds.items()
+        ],
+        total_s=wording.exact_seconds(sum(state.seconds.values())) if state.seconds else "",
+        settings=wording.pairs(state.settings),
+        statistics=wording.pairs(statistics),
+        download=_kept(folder, state.checkpoint),
+    )
+
+
+def _network(folder: ProjectFolder, state: Tuning) -> NetworkRow:
+    return NetworkRow(
+        number=state.number,
+        phase=wording.phase_words(state.phase),
+        labels=state.n_labeled,
+        started=wording.moment(state.started_at),
+        total_s=wording.exact_seconds(sum(state.seconds.values())) if state.seconds else "",
+        statistics=wording.pairs(state.statistics),
+        download=_kept(folder, state.checkpoint),
+    )
+
+
+def _kept(folder: ProjectFolder, checkpoint: str | None) -> str:
+    """The name of a checkpoint's file, "" where there is none any more."""
+    if checkpoint is None or not (folder.checkpoints / checkpoint).is_file():
+        return ""
+    return checkpoint
+
+
+def _backtest(folder: ProjectFolder, state: ProjectState) -> Backtest:
+    words = {phases.REQUESTED: "About to begin", phases.RUNNING: "Running"}
+    try:
+        report = (folder.backtest / "report.txt").read_text(errors="replace")
+    except OSError:
+        report = ""
+    return Backtest(
+        now=words.get(state.backtest, ""),
+        percent=percent_done(state.backtest_done, state.backtest_total),
+        error=state.backtest_error or "",
+        ended=wording.moment(state.backtest_at),
+        report=report,
+        has_picture=(folder.backtest / PICTURE).is_file(),
+    )
+
+
+def _unreadable(settings: Settings, journal: Journal, state: ProjectState) -> list[UnreadableRow]:
+    found = [(one.task_id, "", one.problem or "") for one in journal.tasks.without_image(state.key)]
+    found += [(one.task_id, one.uri, one.reason) for one in journal.unreadable(state.key)]
+    return [
+        UnreadableRow(task_id, task_url(settings, state, task_id), shown_uri(uri), reason)
+        for task_id, uri, reason in sorted(found)
+    ]

@@ -1,0 +1,135 @@
+"""How good the model is, from the tasks that were drawn at random to measure it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from backend.evaluation import (
+    Estimate,
+    LearningCurve,
+    advise,
+    confusion,
+    measurements,
+    recalls,
+    share,
+)
+from backend.settings import Settings
+from backend.web.pages.contexts import ConfusedPair, CurvePoint, QualityFragment, RecallRow
+from model_store.audits import AuditedTask
+from model_store.journal import Journal, ProjectState, RoundState
+
+LABELS_A_CLASS = 10
+CURVE_POINTS = 24
+SHOWN_PAIRS = 12
+# A matrix of more classes is no help to the eye: the pairs are.
+MATRIX_CLASSES = 12
+MAX_KEPT = 256
+
+
+@dataclass
+class Qualities:
+    """The fragments, made anew where a label came; safe to call from several threads."""
+
+    _kept: dict[str, tuple[tuple, QualityFragment]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, settings: Settings, journal: Journal, state: ProjectState) -> QualityFragment:
+        """How good the model of a project is."""
+        published = journal.published_round(state.key)
+        audited = [one for one in journal.audits.of(state.key) if one.is_measured]
+        answers = hash(tuple((one.number, one.draw.task_id, one.class_name) for one in audited))
+        stamp = (answers, state.label_changes, tuple(sorted(state.own_settings.items())))
+        with self._lock:
+            kept = self._kept.get(state.key)
+            if kept is None or kept[0] != stamp:
+                if len(self._kept) >= MAX_KEPT:
+                    self._kept.pop(next(iter(self._kept)))
+                own = settings.of_project(state.own_settings)
+                kept = (stamp, quality(own, state.labeled, published, audited))
+                self._kept[state.key] = kept
+            return kept[1]
+
+
+def quality(
+    settings: Settings,
+    n_labeled: int,
+    published: RoundState | None,
+    audited: Sequence[AuditedTask],
+) -> QualityFragment:
+    """What the measured tasks say. n_labeled: how many labels the project has now."""
+    classes = list(published.classes) if published else []
+    more = settings.budget or LABELS_A_CLASS * max(1, len(classes))
+    outcomes = [(one.draw.n_labeled, one.draw.predicted == one.class_name) for one in audited]
+    curve = LearningCurve(measurements(outcomes)) if outcomes else None
+    counts, found = _confused(classes, audited)
+    return QualityFragment(
+        measured=len(audited),
+        accuracy="" if curve is None else estimate_words(curve.accuracy_at(n_labeled)),
+        advice=advise(curve, n_labeled, more, settings.stop_gain).words,
+        curve=[] if curve is None else _points(curve, n_labeled, more),
+        rounds=[] if curve is None else _measured_rounds(curve),
+        pairs=_pairs(classes, counts),
+        recalls=[
+            RecallRow(name, estimate_words(one)) for name, one in zip(classes, found, strict=True)
+        ],
+        matrix=counts.tolist() if audited and len(classes) <= MATRIX_CLASSES else [],
+        classes=classes,
+    )
+
+
+def estimate_words(estimate: Estimate | None) -> str:
+    """A share and its interval, in percent; "" for none."""
+    if estimate is None:
+        return ""
+    value, low, high = (100 * part for part in (estimate.value, estimate.low, estimate.high))
+    return f"{value:.1f} % ({low:.1f} to {high:.1f})"
+
+
+def _points(curve: LearningCurve, n_labeled: int, more: int) -> list[CurvePoint]:
+    """The curve from its first measurement to a batch from now."""
+    first = min(one.n_labeled for one in curve.measured)
+    at = np.unique(np.linspace(first, max(n_labeled, first) + more, CURVE_POINTS).round())
+    return [_point(int(labels), curve.accuracy_at(float(labels))) for labels in at]
+
+
+def _measured_rounds(curve: LearningCurve) -> list[CurvePoint]:
+    found = [(one.n_labeled, share(one.right, one.total)) for one in curve.measured]
+    return [_point(labels, estimate) for labels, estimate in found if estimate is not None]
+
+
+def _point(labels: int, estimate: Estimate) -> CurvePoint:
+    value, low, high = (
+        round(100 * part, 2) for part in (estimate.value, estimate.low, estimate.high)
+    )
+    return CurvePoint(labels, value, low, high)
+
+
+def _confused(
+    classes: Sequence[str], audited: Sequence[AuditedTask]
+) -> tuple[np.ndarray, list[Estimate | None]]:
+    """(K, K) counts and K recalls, of the tasks whose classes are still asked for."""
+    row_of = {name: row for row, name in enumerate(classes)}
+    known = [
+        (row_of[one.class_name], row_of[one.draw.predicted])
+        for one in audited
+        if one.class_name in row_of and one.draw.predicted in row_of
+    ]
+    labels, predicted = np.array(known, dtype=np.int64).reshape(-1, 2).T
+    counts = confusion(labels, predicted, len(classes))
+    return counts, recalls(counts)
+
+
+def _pairs(classes: Sequence[str], counts: np.ndarray) -> list[ConfusedPair]:
+    """What was most often taken for something else."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    rows, columns = np.nonzero(wrong)
+    found = [
+        ConfusedPair(classes[row], classes[column], int(wrong[row, column]))
+        for row, column in zip(rows, columns, strict=True)
+    ]
+    return sorted(found, key=lambda pair: -pair.count)[:SHOWN_PAIRS]

@@ -1,0 +1,193 @@
+"""What the admin looks at."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, abort, jsonify, make_response, request, send_file
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from backend.errors import AlfaMixError, ImageError, StoreError
+from backend.web import views as machine
+from backend.web.bodies import query_of
+from backend.web.negotiation import wants_page
+from backend.web.pages.contexts import AccuracyFragment, ErrorPage, FindingsFragment
+from backend.web.pages.forms import Shown
+from backend.web.pages.home import cards, home_page
+from backend.web.pages.pool_map import map_points
+from backend.web.pages.progress import progress_of, published_number
+from backend.web.pages.project import PICTURE, project_page
+from backend.web.pages.rendering import rendered
+from backend.web.pages.safety import csrf_token
+from backend.web.pages.services import pages
+from backend.web.pages.thumbnails import Busy
+
+ROOM = Path(__file__).resolve().parent.parent
+YEAR_S = 365 * 24 * 3600
+PLACEHOLDER = """<svg xmlns="http://www.w3.org/2000/svg" width="128" height="128" role="img">
+<title>{reason}</title><rect width="128" height="128" fill="#8882"/>
+<path d="M40 40l48 48M88 40l-48 48" stroke="#888" stroke-width="6" stroke-linecap="round"/></svg>"""
+
+blueprint = Blueprint(
+    "pages", __name__, template_folder=str(ROOM / "templates"), static_folder=str(ROOM / "static")
+)
+ID = f"int(max={2**63 - 1})"
+
+
+@blueprint.get("/")
+def home() -> ResponseReturnValue:
+    """All projects to a browser; to a program the same as /health."""
+    if wants_page(request):
+        here, own_url = pages(), request.host_url.rstrip("/") + request.script_root
+        page = home_page(here.settings, here.journal, own_url, here.warnings())
+        response = make_response(rendered(page))
+    else:
+        response = make_response(machine.health())
+    response.vary.add("Accept")
+    return response
+
+
+@blueprint.get("/progress")
+def all_progress() -> ResponseReturnValue:
+    """How far everything is, by project."""
+    here = pages()
+    found = cards(here.settings, here.journal)
+    return _polled({str(card.project_id): asdict(card.progress) for card in found})
+
+
+@blueprint.get(f"/projects/<{ID}:project_id>")
+def project(project_id: int) -> ResponseReturnValue:
+    """One project."""
+    here, state = pages(), pages().project(project_id)
+    start = query_of(request, Shown).start
+    return rendered(
+        project_page(
+            *(here.settings, here.journal, here.folder(state), state),
+            start=start,
+            csrf_token=csrf_token(),
+        )
+    )
+
+
+@blueprint.get(f"/projects/<{ID}:project_id>/progress")
+def progress(project_id: int) -> ResponseReturnValue:
+    """How far one project is."""
+    here, state = pages(), pages().project(project_id)
+    number = published_number(here.journal, state.key)
+    return _polled({str(project_id): asdict(progress_of(here.journal, state, number))})
+
+
+@blueprint.get(f"/projects/<{ID}:project_id>/map")
+def pool_map(project_id: int) -> ResponseReturnValue:
+    """The points of a project's map."""
+    here, state = pages(), pages().project(project_id)
+    published = here.journal.published_round(state.key)
+    return _polled(map_points(here.journal, here.folder(state), state.key, published))
+
+
+@blueprint.get(f"/projects/<{ID}:project_id>/thumbnails/<{ID}:task_id>")
+def thumbnail(project_id: int, task_id: int) -> ResponseReturnValue:
+    """A task's small picture; a cross where it has none."""
+    here, state = pages(), pages().project(project_id)
+    source = here.journal.overview.source(state.key, task_id)
+    if source is None:
+        abort(404, f"Task {task_id} has no image.")
+    key, uri = source
+    folder = here.folder(state).path
+    try:
+        path = here.thumbnails.file(folder, state, task_id, key, uri)
+    except Busy:
+        return Response("ask again", 503, {"Retry-After": "1"})
+    except ImageError as error:
+        picture = PLACEHOLDER.format(reason=escape(str(error)))
+        return Response(picture, mimetype="image/svg+xml", headers={"Cache-Control": "no-cache"})
+    response = send_file(path, mimetype="image/webp", conditional=True, etag=key)
+    is_named = request.args.get("v") == key
+    response.headers["Cache-Control"] = f"private, max-age={YEAR_S if is_named else 600}"
+    return response
+
+
+@blueprint.get(f"/projects/<{ID}:project_id>/models/<name>")
+def model(project_id: int, name: str) -> ResponseReturnValue:
+    """A round's or a network's checkpoint, while it is kept."""
+    here, state = pages(), pages().project(project_id)
+    kept = {path.name: path for path in here.folder(state).checkpoints.glob("*.safetensors")}
+    if name not in kept:
+        abort(404, "This model is not kept any more; the last five are.")
+    file_name = f"project-{project_id}-{name}"
+    return send_file(kept[name], as_attachment=True, download_name=file_name)
+
+
+@blueprint.get(f"/projects/<{ID}:project_id>/quality")
+def quality(project_id: int) -> ResponseReturnValue:
+    """The learning curve and what is confused; it takes longer than the page."""
+    here, state = pages(), pages().project(project_id)
+    return rendered(here.qualities.of(here.settings, here.journal, state))
+
+
+@blueprint.get(f"/projects/<{ID}:project_id>/accuracy")
+def accuracy(project_id: int) -> ResponseReturnValue:
+    """The accuracy in a line."""
+    here, state = pages(), pages().project(project_id)
+    found = here.qualities.of(here.settings, here.journal, state)
+    return rendered(AccuracyFragment(found.measured, found.accuracy))
+
+
+@blueprint.get(f"/projects/<{ID}:project_id>/backtest.png")
+def backtest_picture(project_id: int) -> ResponseReturnValue:
+    """The learning curves of the last backtest."""
+    path = pages().folder(pages().project(project_id)).backtest / PICTURE
+    if not path.is_file():
+        abort(404, "No backtest has ended yet.")
+    return send_file(path, mimetype="image/png", max_age=0)
+
+
+@blueprint.get("/findings")
+def findings() -> ResponseReturnValue:
+    """What the doctor finds of the backend itself."""
+    return _findings(None)
+
+
+@blueprint.get(f"/projects/<{ID}:project_id>/findings")
+def project_findings(project_id: int) -> ResponseReturnValue:
+    """What the doctor finds of one project."""
+    pages().project(project_id)
+    return _findings(project_id)
+
+
+@blueprint.errorhandler(HTTPException)
+def not_served(error: HTTPException) -> ResponseReturnValue:
+    """The page of an error."""
+    return _error(error.name, error.description or error.name, error.code or 500)
+
+
+@blueprint.errorhandler(AlfaMixError)
+def refused(error: AlfaMixError) -> ResponseReturnValue:
+    """The page of what was refused; what is stored is spoken of in the log alone."""
+    if isinstance(error, StoreError):
+        message = "What is stored cannot be read or written; the log says more."
+        return _error("Not now", message, 503)
+    return _error("Refused", str(error), 400)
+
+
+def _findings(project_id: int | None) -> ResponseReturnValue:
+    found = pages().examinations.of(project_id)
+    fragment = FindingsFragment(found.findings if found else (), found is not None)
+    return rendered(fragment), 200 if found else 202
+
+
+def _error(heading: str, message: str, status: int) -> ResponseReturnValue:
+    return rendered(ErrorPage(heading, message)), status
+
+
+def _polled(values: dict[str, Any]) -> Response:
+    """Values as JSON, or 304 where they are what the browser has."""
+    response = jsonify(values)
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    response.make_conditional(request)
+    return response

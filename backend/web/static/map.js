@@ -1,0 +1,185 @@
+// The pool in two dimensions: points to look at, by pointer or keys, and to choose.
+
+const MARGIN_PX = 14;
+const NEAR_PX = 18;
+const NEAREST = 50;
+const KINDS = ["other", "candidate", "labeled", "selected"];
+
+export async function drawMap(place) {
+  const reply = await fetch(place.dataset.map);
+  if (reply.ok) new PoolMap(place, await reply.json()).begin();
+  else document.getElementById("map-said").textContent = "The map cannot be shown now.";
+  place.removeAttribute("aria-busy");
+}
+
+class PoolMap {
+  constructor(place, points) {
+    this.place = place;
+    this.points = points;
+    this.canvas = place.querySelector("canvas");
+    this.hover = place.querySelector(".hover");
+    this.form = document.getElementById("map-form");
+    this.said = document.getElementById("map-said");
+    this.order = points.kinds.map((_, at) => at).sort((a, b) => points.kinds[a] - points.kinds[b]);
+    this.shown = -1;
+    this.chosen = new Set();
+    this.lasso = [];
+  }
+
+  begin() {
+    new ResizeObserver(() => this.draw()).observe(this.canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    this.canvas.addEventListener("pointerdown", (event) => {
+      this.canvas.setPointerCapture(event.pointerId);
+      this.lasso = [[event.offsetX, event.offsetY]];
+    });
+    this.canvas.addEventListener("pointermove", (event) => this.moved(event));
+    this.canvas.addEventListener("pointerup", () => this.closeLasso());
+    this.canvas.addEventListener("pointerleave", () => this.show(-1));
+    this.canvas.addEventListener("keydown", (event) => this.pressed(event));
+    this.canvas.addEventListener("blur", () => this.show(-1));
+  }
+
+  at(index) {
+    const { width, height } = this.canvas.getBoundingClientRect();
+    return [
+      MARGIN_PX + this.points.x[index] * (width - 2 * MARGIN_PX),
+      MARGIN_PX + (1 - this.points.y[index]) * (height - 2 * MARGIN_PX),
+    ];
+  }
+
+  draw() {
+    const { width, height } = this.canvas.getBoundingClientRect();
+    const scale = devicePixelRatio;
+    this.canvas.width = width * scale;
+    this.canvas.height = height * scale;
+    const pen = this.canvas.getContext("2d");
+    const style = getComputedStyle(this.canvas);
+    const colors = KINDS.map((_, kind) => style.getPropertyValue(`--k${kind}`));
+    pen.scale(scale, scale);
+    for (const index of this.order) {
+      const [x, y] = this.at(index);
+      const kind = this.points.kinds[index];
+      const size = [2, 2.5, 3, 4.5][kind];
+      pen.fillStyle = colors[kind];
+      pen.beginPath();
+      // Labeled ones are squares: color is not all that tells them apart.
+      if (kind === 2) pen.rect(x - size, y - size, 2 * size, 2 * size);
+      else pen.arc(x, y, size, 0, 2 * Math.PI);
+      pen.fill();
+    }
+    pen.strokeStyle = style.color;
+    pen.lineWidth = 1.5;
+    for (const index of [...this.chosen, ...(this.shown >= 0 ? [this.shown] : [])]) {
+      const [x, y] = this.at(index);
+      pen.beginPath();
+      pen.arc(x, y, 7, 0, 2 * Math.PI);
+      pen.stroke();
+    }
+    if (this.lasso.length > 1) {
+      pen.beginPath();
+      this.lasso.forEach(([x, y], step) => (step ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+      pen.stroke();
+    }
+  }
+
+  moved(event) {
+    if (this.lasso.length) {
+      this.lasso.push([event.offsetX, event.offsetY]);
+      this.draw();
+    } else this.show(this.nearest(event.offsetX, event.offsetY));
+  }
+
+  nearest(x, y) {
+    let found = -1;
+    let least = NEAR_PX ** 2;
+    for (const index of this.order) {
+      const [px, py] = this.at(index);
+      const distance = (px - x) ** 2 + (py - y) ** 2;
+      if (distance <= least) [found, least] = [index, distance];
+    }
+    return found;
+  }
+
+  show(index) {
+    if (index === this.shown) return;
+    this.shown = index;
+    this.hover.hidden = index < 0;
+    if (index >= 0) {
+      const [x, y] = this.at(index);
+      const task = this.points.task_ids[index];
+      const label = this.points.labels[index];
+      this.hover.querySelector("img").src = this.place.dataset.thumbnails + task;
+      const text = `Task ${task}, ${KINDS[this.points.kinds[index]]}${label ? `: \u2068${label}\u2069` : ""}`;
+      this.hover.querySelector("p").textContent = text;
+      if (document.activeElement === this.canvas) this.said.textContent = text;
+      const { width, height } = this.canvas.getBoundingClientRect();
+      this.hover.style.left = `${Math.min(x + 12, width - 140)}px`;
+      this.hover.style.top = `${Math.min(y + 12, height - 160)}px`;
+    }
+    this.draw();
+  }
+
+  pressed(event) {
+    const steps = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    if (event.key in steps) this.show(this.beside(...steps[event.key]));
+    else if (event.key === "Enter" && this.shown >= 0) this.choose(this.around(this.shown));
+    else if (event.key === "Escape") this.choose([]);
+    else return;
+    event.preventDefault();
+  }
+
+  beside(dx, dy) {
+    if (this.shown < 0) return this.order.at(-1) ?? -1;
+    const [x, y] = this.at(this.shown);
+    let found = this.shown;
+    let least = Infinity;
+    for (const index of this.order) {
+      const [px, py] = this.at(index);
+      const ahead = (px - x) * dx + (py - y) * dy;
+      const aside = Math.abs((px - x) * dy) + Math.abs((py - y) * dx);
+      const cost = ahead + 2 * aside;
+      if (index !== this.shown && ahead > 0.5 && cost < least) [found, least] = [index, cost];
+    }
+    return found;
+  }
+
+  around(index) {
+    const [x, y] = this.at(index);
+    const far = (other) => {
+      const [px, py] = this.at(other);
+      return (px - x) ** 2 + (py - y) ** 2;
+    };
+    return [...this.order].sort((a, b) => far(a) - far(b)).slice(0, NEAREST);
+  }
+
+  closeLasso() {
+    const [line, last] = [this.lasso, this.lasso.at(-1)];
+    this.lasso = [];
+    if (line.length > 3) this.choose(this.order.filter((index) => inside(line, this.at(index))));
+    else if (last) {
+      const index = this.nearest(...last);
+      if (index >= 0) this.choose(this.around(index));
+      else this.choose([]);
+    }
+  }
+
+  choose(indices) {
+    this.chosen = new Set(indices.slice(0, 1000));
+    const tasks = [...this.chosen].map((index) => this.points.task_ids[index]);
+    this.form.elements.task_ids.value = tasks.join(",");
+    this.form.hidden = !tasks.length;
+    this.said.textContent = tasks.length ? `${tasks.length} images are chosen.` : "";
+    this.draw();
+  }
+}
+
+function inside(line, [x, y]) {
+  let within = false;
+  for (let a = 0, b = line.length - 1; a < line.length; b = a, a += 1) {
+    const [ax, ay] = line[a];
+    const [bx, by] = line[b];
+    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) within = !within;
+  }
+  return within;
+}

@@ -1,0 +1,131 @@
+"""`python -m benchmarks pages`: milliseconds until the server has a page, from a large journal.
+
+No Label Studio, no browser and no network: what the web process itself needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flask.testing import FlaskClient
+
+from backend.process.startup import folder_of, open_journal
+from backend.settings import Settings
+from backend.web.app import create_app
+from backend.web.predictor import Predictor
+from model_store import phases
+from model_store.audits import Draw
+from model_store.journal import Journal, QueuedTask, RoundState
+from model_store.maps import PoolMap, write_map
+from model_store.project_folder import ProjectFolder
+from model_store.rankings import Ranking, write_ranking
+from model_store.task_mirror import MirroredTask
+
+KEY = "1.1700000000"
+BATCH = 1000
+MAP_POINTS = 5000
+DRAWS = 500
+TIMES = 20
+BROWSER = {"Accept": "text/html"}
+PATHS = ("/", "/projects/1", "/projects/1/progress", "/projects/1/map", "/projects/1/quality")
+
+
+def main(argv: list[str]) -> int:
+    """Print the table; 0."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks pages", description=__doc__)
+    parser.add_argument("--tasks", type=int, default=100_000)
+    parser.add_argument("--classes", type=int, default=100)
+    arguments = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        client = _client(Path(folder), arguments.tasks, arguments.classes)
+        print(f"{arguments.tasks:,} tasks, {arguments.classes} classes; ms")
+        print(f"{'':24}{'first':>8}{'median':>8}")
+        for path in PATHS:
+            times = [_ms(lambda path=path: client.get(path, headers=BROWSER)) for _ in range(TIMES)]
+            print(f"{path:24}{times[0]:8.0f}{statistics.median(times):8.0f}")
+    return 0
+
+
+def _ms(ask: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    assert ask().status_code == 200
+    return 1000 * (time.perf_counter() - started)
+
+
+def _client(model_dir: Path, tasks: int, num_classes: int) -> FlaskClient:
+    settings = Settings(model_dir=model_dir)
+    journal = open_journal(settings)
+    _fill(journal, ProjectFolder(folder_of(settings) / KEY), tasks, num_classes)
+
+    def no_network() -> Any:
+        raise AssertionError("the network is not needed here")
+
+    return create_app(settings, journal, Predictor(settings, journal, no_network)).test_client()
+
+
+def _fill(journal: Journal, folder: ProjectFolder, tasks: int, num_classes: int) -> None:
+    generator = np.random.default_rng(0)
+    classes = [f"class {number:03}" for number in range(num_classes)]
+    labeled = tasks // 10
+    journal.note_changed(KEY)
+    journal.update_project(
+        KEY,
+        **{"title": "Many", "connected": True, "row_id": 1, "phase": phases.ANNOTATE},
+        labeled=labeled,
+        pool=tasks - labeled,
+    )
+    journal.tasks.put(KEY, [_task(number, labeled, classes) for number in range(1, tasks + 1)])
+    state = _round(classes, labeled, tasks - labeled)
+    journal.open_round(state)
+    pool = generator.permutation(np.arange(labeled + 1, tasks + 1))
+    queue = [
+        QueuedTask(rank, int(task_id), rank, rank / BATCH, False, classes[0], 0.5)
+        for rank, task_id in enumerate(pool[:BATCH])
+    ]
+    journal.add_to_queue(state, queue)
+    probabilities = {name: round(1 / num_classes, 6) for name in classes}
+    measured = np.arange(1, min(DRAWS, labeled) + 1)
+    draws = [Draw(int(task_id), 100 + int(task_id), 0.01, probabilities) for task_id in measured]
+    journal.audits.note(KEY, 0, draws)
+    labels = generator.integers(0, num_classes, len(pool)).astype(np.int32)
+    epsilons = generator.random(len(pool)).astype(np.float32)
+    write_ranking(
+        folder.ranking_file(0),
+        Ranking(pool, np.arange(len(pool)), labels, epsilons, epsilons, epsilons < 0.2, labels),
+    )
+    shown = generator.permutation(np.arange(1, tasks + 1))[:MAP_POINTS]
+    points = generator.random((len(shown), 2)).astype(np.float32)
+    write_map(folder.map_file(0), PoolMap(shown, points, 0, "pca"))
+
+
+def _task(number: int, labeled: int, classes: list[str]) -> MirroredTask:
+    name = classes[number % len(classes)] if number <= labeled else None
+    uri, key = f"/data/upload/{number}.png", f"{number:032x}"
+    return MirroredTask(number, uri, None, key, name, name is not None, False, None, None)
+
+
+def _round(classes: list[str], labeled: int, pool: int) -> RoundState:
+    return RoundState(
+        key=KEY,
+        number=0,
+        phase=phases.DONE,
+        strategy="auto",
+        settings={"seed": "0"},
+        classes=classes,
+        n_labeled=labeled,
+        n_pool=pool,
+        model_version="alfa-mix r0",
+        checkpoint=None,
+        features_version=None,
+        statistics={"reason": "labels"},
+        seconds={"select": 1.0},
+        started_at=1.0,
+        finished_at=2.0,
+    )

@@ -1,0 +1,92 @@
+"""What the admin's pages show of a project, in few statements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from model_store.database import Database, columns_of
+from model_store.schema import batch, task, tuning
+from model_store.tunings import Tuning
+
+
+@dataclass(frozen=True)
+class ServedTask:
+    """One task of a round's batch, and what became of it.
+
+    predicted, probability: what people are shown as chosen; None where they are shown nothing.
+    class_name: its label. image_key: None where it has no image, or is gone.
+    """
+
+    rank: int
+    task_id: int
+    predicted: str | None
+    probability: float | None
+    image_key: str | None
+    class_name: str | None
+    is_done: bool
+    is_skipped: bool
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """How many tasks carry a label."""
+
+    class_name: str
+    count: int
+
+
+class Overview:
+    """Read-only: what no worker needs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def batch(self, key: str, number: int, start: int, count: int) -> list[ServedTask]:
+        """Tasks of a round's batch in rank order, from the one at place `start` on."""
+        is_same = (task.c.key == batch.c.key) & (task.c.task_id == batch.c.task_id)
+        statement = (
+            sa.select(
+                *(batch.c.rank, batch.c.task_id, batch.c.class_name.label("predicted")),
+                *(batch.c.probability, task.c.image_key, task.c.class_name),
+                sa.func.coalesce(task.c.is_done, sa.false()).label("is_done"),
+                sa.func.coalesce(task.c.is_skipped, sa.false()).label("is_skipped"),
+            )
+            .outerjoin(task, is_same)
+            .where(batch.c.key == key, batch.c.number == number, sa.not_(batch.c.is_reserve))
+            .order_by(batch.c.rank)
+        )
+        return self._database.all(ServedTask, statement.offset(start).limit(count))
+
+    def class_counts(self, key: str) -> list[ClassCount]:
+        """The labels of a project's tasks, the most frequent first."""
+        count = sa.func.count().label("count")
+        statement = (
+            sa.select(task.c.class_name, count)
+            .where(task.c.key == key, task.c.class_name.is_not(None))
+            .group_by(task.c.class_name)
+            .order_by(count.desc(), task.c.class_name)
+        )
+        return self._database.all(ClassCount, statement)
+
+    def networks(self, key: str, count: int) -> list[Tuning]:
+        """The last fine-tuned networks of a project, newest first."""
+        statement = sa.select(*columns_of(Tuning, tuning)).where(tuning.c.key == key)
+        return self._database.all(Tuning, statement.order_by(tuning.c.number.desc()).limit(count))
+
+    def source(self, key: str, task_id: int) -> tuple[str, str] | None:
+        """Image key and URI of one task; None where it has no image, or is not known."""
+        statement = sa.select(task.c.image_key, task.c.uri).where(
+            task.c.key == key, task.c.task_id == task_id, task.c.uri.is_not(None)
+        )
+        found = next(iter(self._database.rows(statement)), None)
+        return None if found is None else (found.image_key, found.uri)
+
+    def classes_of(self, key: str, task_ids: Sequence[int]) -> dict[int, str]:
+        """The labels of those of some 10,000 tasks at most that carry one."""
+        statement = sa.select(task.c.task_id, task.c.class_name).where(
+            task.c.key == key, task.c.task_id.in_(task_ids), task.c.class_name.is_not(None)
+        )
+        return {row.task_id: row.class_name for row in self._database.rows(statement)}

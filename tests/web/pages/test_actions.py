@@ -1,0 +1,148 @@
+"""What the buttons do, and who may press them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from model_store import phases
+from tests.states import KEY
+from tests.web.pages.conftest import app_of
+
+FORMS = ("do/train", "do/pause", "do/resume", "do/backtest", "settings", "first", "open")
+OWN = {"budget": "", "strategy": "", "audit": "", "preselect": ""}
+
+
+@pytest.fixture
+def token(client, project) -> str:
+    page = client.get("/projects/12").text
+    return re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
+
+
+def post(client, name, token, headers=None, **fields):
+    data = {"csrf_token": token, **fields}
+    return client.post(f"/projects/12/{name}", data=data, headers=headers or {})
+
+
+def test_round_is_asked_for_when_the_button_is_pressed(client, project, token):
+    reply = post(client, "do/train", token)
+    assert (reply.status_code, reply.headers["Location"]) == (303, "../../12")
+    assert project.project(KEY).training_requested
+
+
+def test_project_is_paused_and_goes_on(client, project, token):
+    post(client, "do/pause", token)
+    assert project.project(KEY).is_paused
+    assert "confirm/resume" in client.get("/projects/12").text
+    post(client, "do/resume", token)
+    assert not project.project(KEY).is_paused
+
+
+def test_backtest_is_asked_for_and_its_results_are_shown(client, project, folder, token):
+    post(client, "do/backtest", token)
+    assert project.project(KEY).backtest == phases.REQUESTED
+    assert "About to begin" in client.get("/projects/12").text
+    assert client.get("/projects/12/backtest.png").status_code == 404
+    folder.backtest.mkdir(parents=True)
+    (folder.backtest / "report.txt").write_text("alfa-mix <saves> 12 labels")
+    (folder.backtest / "learning-curves.png").write_bytes(b"png")
+    project.update_project(KEY, backtest="", backtest_at=1_700_000_000.0)
+    page = client.get("/projects/12").text
+    assert "alfa-mix &lt;saves&gt; 12 labels" in page and "2023-11-14 22:13 UTC" in page
+    assert client.get("/projects/12/backtest.png").data == b"png"
+
+
+def test_question_is_asked_before_anything_is_done(client, project, token):
+    page = client.get("/projects/12/confirm/pause").text
+    assert "Pause this project?" in page
+    assert not project.project(KEY).is_paused
+
+
+def test_own_settings_are_kept_and_shown(client, project, token):
+    reply = post(client, "settings", token, **(OWN | {"budget": " 30 ", "preselect": "off"}))
+    assert reply.status_code == 303
+    assert project.project(KEY).own_settings == {"budget": "30", "preselect": "off"}
+    assert 'value="30"' in client.get("/projects/12").text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("budget", "many"), ("budget", "0"), ("audit", "0.9"), ("strategy", "x"), ("preselect", "x")],
+)
+def test_error_is_said_beside_the_field_and_nothing_is_kept(client, project, token, name, text):
+    reply = post(client, "settings", token, **(OWN | {name: text}))
+    assert reply.status_code == 400
+    field = reply.text[reply.text.index(f'for="set-{name}"') :]
+    field = field[: field.index("</div>")]
+    assert 'aria-invalid="true"' in field and "needed is" in field
+    assert project.project(KEY).own_settings == {}
+
+
+def test_tasks_come_first_when_the_admin_asks(client, project, token):
+    reply = post(client, "first", token, task_ids="104,100,9999")
+    assert reply.status_code == 303
+    # 9999 is not the project's.
+    assert list(project.asked.open_places(KEY)) == [104, 100]
+
+
+@pytest.mark.parametrize(
+    "task_ids", ["", "x", "1,,2", "0", "9" * 19, ",".join(["1"] * 1001), "9999"]
+)
+def test_selection_that_is_none_is_refused(client, project, token, task_ids):
+    assert post(client, "first", token, task_ids=task_ids).status_code in (400, 404)
+    assert project.asked.open_places(KEY) == {}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_form_is_refused_without_its_token(client, project, token, name):
+    before = project.project(KEY)
+    for given in ("", "x", "\u00e9"):
+        assert post(client, name, given, task_ids="100").status_code == 400
+    assert project.project(KEY) == before
+
+
+def test_token_of_another_browser_is_refused(settings, client, project, token):
+    other = app_of(settings, project).test_client()
+    other.get("/projects/12")
+    assert post(other, "do/pause", token).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_form_of_another_site_is_refused(client, project, token, headers):
+    assert post(client, "do/pause", token, headers).status_code == 400
+    assert not project.project(KEY).is_paused
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://localhost"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "https://a-proxy.example"},
+        {"X-Forwarded-Host": "a-proxy.example", "Origin": "https://a-proxy.example"},
+    ],
+)
+def test_own_form_is_taken_also_behind_a_proxy(client, project, token, headers):
+    assert post(client, "do/pause", token, headers).status_code == 303
+
+
+def test_secret_outlasts_the_process(settings, client, project, token):
+    again = app_of(settings, project).test_client()
+    again.set_cookie(f"alfa-mix-{project.instance()[:8]}", _cookie(client, project))
+    assert post(again, "do/pause", token).status_code == 303
+
+
+def _cookie(client, journal) -> str:
+    return client.get_cookie(f"alfa-mix-{journal.instance()[:8]}").value
+
+
+def test_form_that_is_too_large_is_refused(client, project, token):
+    assert post(client, "first", token, task_ids="1" * 100_000).status_code == 413

@@ -1,0 +1,178 @@
+"""What the pages show, and to whom."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from flask.testing import FlaskClient
+
+from backend.web.pages import wording
+from model_store.journal import UnreadableTask
+from tests.states import KEY, mirrored_task, round_state
+from tests.web.pages.conftest import BROWSER, app_of, confirm
+
+OTHER = "13.1700000001"
+
+
+def text_of(reply) -> str:
+    """The words of a page, as they are read."""
+    words = re.sub(r"<[^>]+>", " ", reply.text)
+    return " ".join(words.split())
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", ""])
+def test_root_is_health_when_a_program_asks(client, accept):
+    reply = client.get("/", headers={"Accept": accept})
+    assert reply.json["status"] == "UP"
+    assert "Accept" in reply.headers["Vary"]
+
+
+def test_root_tells_a_browser_how_to_connect_when_no_project_is(client):
+    reply = client.get("/", headers=BROWSER)
+    assert reply.mimetype == "text/html"
+    assert "http://localhost" in text_of(reply) and "Connect Model" in text_of(reply)
+
+
+def test_root_shows_a_card_for_each_confirmed_project(client, project):
+    project.note_changed("99.1700000000")  # whoever reaches the port may name one
+    page = text_of(client.get("/", headers=BROWSER))
+    assert "Pets" in page and "1 of 5 labeled" in page
+    assert "99" not in page
+
+
+def test_page_is_refused_without_credentials_but_health_is_not(settings, journal):
+    closed = replace(settings, basic_auth_user="admin", basic_auth_pass="secret")
+    client = app_of(closed, journal).test_client()
+    refused = client.get("/", headers=BROWSER)
+    assert refused.status_code == 401
+    assert refused.headers["WWW-Authenticate"].startswith("Basic")
+    assert client.get("/static/app.js").status_code == 401
+    assert client.get("/").status_code == 200
+
+
+def test_every_answer_says_what_browsers_may_do(client):
+    for path in ("/", "/status", "/projects/1", "/static/app.js"):
+        headers = client.get(path, headers=BROWSER).headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+
+
+def test_templates_hold_no_inline_script_and_no_style_of_an_element(client, project):
+    for path in ("/", "/projects/12", "/projects/12/quality", "/projects/12/confirm/train"):
+        page = client.get(path, headers=BROWSER).text
+        assert not re.search(r"<script(?![^>]* src=)|\son\w+=|\sstyle=", page)
+
+
+def test_project_page_is_404_when_nobody_confirmed_the_project(client, journal):
+    journal.note_changed(KEY)
+    assert client.get("/projects/12").status_code == 404
+    assert "not connected" in text_of(client.get("/projects/12"))
+
+
+def test_batch_says_why_each_task_was_chosen(client, project):
+    page = text_of(client.get("/projects/12"))
+    isolated = "Mixed with 25 % of the mean image of \u2068dog\u2069, its prediction turns to"
+    assert isolated in page
+    assert "Stands for 7 uncertain images" in page
+    assert "task 103 (0.88)" in page
+    assert wording.ASKED in page
+    assert "0 of 4 in this batch" not in page and "1 of 4 in this batch" in page
+
+
+def test_drawn_task_shows_no_prediction_until_it_is_labeled(client, project):
+    def shown() -> str:
+        page = client.get("/projects/12").text
+        return next(one for one in page.split("<li class=") if "Task 101," in one)
+
+    assert wording.DRAWN in shown() and "no prediction" in shown()
+    assert "cat" not in shown()
+    project.tasks.put(KEY, [mirrored_task(101, class_name="dog")])
+    assert "cat" in shown() and "90 %" in shown()
+
+
+def test_page_shows_nothing_of_another_project(client, project):
+    confirm(project, OTHER, title="Other")
+    project.tasks.put(OTHER, [mirrored_task(500, class_name="secret-class")])
+    state = replace(round_state(3), key=OTHER, model_version="other-version")
+    project.open_round(state)
+    project.note_unreadable(OTHER, [UnreadableTask(500, "http://x/secret.png", "gone", 1.0)])
+    page = client.get("/projects/12").text
+    assert not re.search("Other|500|secret|other-version", page)
+    assert client.get("/projects/12/thumbnails/500").status_code == 404
+
+
+def test_names_are_shown_as_text_and_apart_from_their_surroundings(client, project):
+    name = "<script>x</script>" + "\u0642\u0637\u0629 \U0001f408" * 10
+    project.tasks.put(KEY, [mirrored_task(104, class_name=name)])
+    page = client.get("/projects/12").text
+    assert "<script>x" not in page
+    assert f'dir="auto">&lt;script&gt;x&lt;/script&gt;{name[18:]}' in page
+
+
+@pytest.mark.parametrize("path", ["/projects/12/progress", "/progress"])
+def test_progress_is_304_when_nothing_changed(client, project, path):
+    first = client.get(path)
+    assert first.json["12"]["labeled"] == 1
+    again = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 304
+    project.update_project(KEY, labeled=2)
+    again = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    assert again.json["12"]["labeled"] == 2
+
+
+def test_map_places_each_task_with_its_kind(client, project):
+    found = client.get("/projects/12/map").json
+    assert found["task_ids"] == [100, 101, 102, 103]
+    assert found["x"] == [0, 1, 0.5, 1] and found["y"] == [0, 1, 0.5, 0]
+    assert found["kinds"] == [3, 3, 3, 2]  # selected three times, and the labeled one
+
+
+def test_model_is_sent_while_it_is_kept(client, project, folder):
+    folder.checkpoints.mkdir(parents=True)
+    (folder.checkpoints / "00003.safetensors").write_bytes(b"tensors")
+    reply = client.get("/projects/12/models/00003.safetensors")
+    assert reply.data == b"tensors"
+    assert "project-12-00003" in reply.headers["Content-Disposition"]
+    for name in ("00004.safetensors", "..%2f..%2fjournal.sqlite", "x" * 300):
+        assert client.get(f"/projects/12/models/{name}").status_code == 404
+
+
+def test_accuracy_is_that_of_a_hand_count(client, project):
+    # One draw of three was right.
+    draws = [(101, "cat"), (104, "cat"), (102, "dog")]
+    for task_id, label in draws:
+        project.tasks.put(KEY, [mirrored_task(task_id, class_name=label)])
+    from model_store.audits import Draw
+
+    given = {101: "cat", 104: "dog", 102: "cat"}
+    project.audits.note(
+        KEY,
+        3,
+        [
+            Draw(task_id, 10, 0.1, {name: 0.9 if name == said else 0.1 for name in ("cat", "dog")})
+            for task_id, said in given.items()
+        ],
+    )
+    page = text_of(client.get("/projects/12/quality"))
+    assert "from 3 tasks drawn at random" in page
+    assert "cat taken for dog 1 ×" in page and "dog taken for cat 1 ×" in page
+    assert "10 33.33 6.15 79.23" in page  # Wilson's interval of 1 in 3
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/projects/0", "/projects/-1", "/projects/x", f"/projects/{2**63}", f"/projects/{9**40}"),
+        *("/projects/12?start=-1", "/projects/12?start=x", f"/projects/12?start={9**40}"),
+        *("/projects/12/confirm/x", "/projects/12/thumbnails/9", "/projects/12/models/%00"),
+        *(f"/projects/12/thumbnails/{2**63}", "/projects/12/models/%ff%fe", "/static/../app.py"),
+    ],
+)
+def test_nonsense_is_refused_with_a_sentence(client: FlaskClient, project, path):
+    reply = client.get(path, headers=BROWSER)
+    assert 400 <= reply.status_code < 500
