@@ -19,6 +19,7 @@ COMMANDS = {
     "many": ("benchmarks.many", "how soon very many tasks have a queue"),
     "pages": ("benchmarks.pages", "how soon the admin's pages come, with very many tasks"),
     "people": ("benchmarks.people", "who is turned away, and who is served outside the queue"),
+    "pictures": ("benchmarks.pictures", "the README's pictures, of a demo that is running"),
     "pretraining": ("benchmarks.pretraining", "what the shipped ViT knows without labels"),
     "stop-advice": ("benchmarks.stop_advice", "whether it is said in time that labels hardly pay"),
     "soak": ("benchmarks.soak", "what is lost, doubled or stuck when things go wrong"),

@@ -22,6 +22,7 @@ from backend.process.startup import MACHINES
 from model_store.journal import Journal
 from model_store.journal_file import copy_journal, file_of
 from model_store.leftovers import DAY_S, remove_leftovers
+from model_store.thumbnails import drop_old_thumbnails
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,8 @@ class Housekeeping:
             if now - _last_changed_at(path) > GONE_AFTER_S:
                 logger.info("%s is removed: its project or machine is gone", path)
                 shutil.rmtree(path, ignore_errors=True)
+        for path in projects:
+            drop_old_thumbnails(path)
         remove_leftovers(self._folder, now)
 
 

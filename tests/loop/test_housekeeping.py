@@ -14,6 +14,7 @@ from backend.loop import housekeeping
 from backend.loop.housekeeping import GONE_AFTER_S, Housekeeping
 from model_store.files import write_bytes
 from model_store.journal import Journal
+from model_store.thumbnails import drop_old_thumbnails, thumbnail_file
 from tests.model_store.damage import flip_pages, settle
 from tests.states import KEY, mirrored_task, round_state
 
@@ -150,6 +151,16 @@ def test_folder_goes_with_its_project_and_no_other(house, journal, tmp_path):
     assert lately_lost.exists()
     assert other.exists()
     assert [state.key for state in journal.projects()] == [KEY]
+
+
+def test_small_pictures_of_a_project_stay_few(house, journal, tmp_path, monkeypatch):
+    monkeypatch.setattr(drop_old_thumbnails, "__defaults__", (2,))
+    for number in range(3):
+        path = thumbnail_file(tmp_path / KEY, f"{number}")
+        write_bytes(path, b"x")
+        os.utime(path, (number, number))
+    house.clean()
+    assert sorted(path.stem for path in (tmp_path / KEY / "thumbnails").iterdir()) == ["1", "2"]
 
 
 def test_house_is_cleaned_at_once_and_every_six_hours(house, tmp_path, clock):

@@ -237,11 +237,33 @@ class RecallRow:
 
 
 @dataclass(frozen=True)
+class SurenessRow:
+    """A bar of the reliability diagram: tasks it was about as sure of, and how many were right.
+
+    sure, right: in percent. interval: of `right`, in words.
+    """
+
+    count: int
+    sure: int
+    right: int
+    interval: str
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether 80 % sure means right in 80 of 100, in words and bar by bar."""
+
+    words: str
+    rows: Sequence[SurenessRow]
+
+
+@dataclass(frozen=True)
 class QualityFragment:
     """How good the model is.
 
     curve: over all rounds, to one batch ahead. rounds: each by itself. matrix: row by row the tasks
-    of a class, by what they were taken for; empty where the classes are many.
+    of a class, by what they were taken for; empty where the classes are many. calibration: None
+    where too little is measured.
     """
 
     TEMPLATE: ClassVar = "quality.html"
@@ -254,6 +276,7 @@ class QualityFragment:
     recalls: Sequence[RecallRow]
     matrix: Sequence[Sequence[int]]
     classes: Sequence[str]
+    calibration: Calibration | None
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,22 @@ from backend.evaluation import (
     LearningCurve,
     advise,
     confusion,
+    expected_calibration_error,
     measurements,
     recalls,
+    reliability,
     share,
+    temperature,
 )
 from backend.settings import Settings
-from backend.web.pages.contexts import ConfusedPair, CurvePoint, QualityFragment, RecallRow
+from backend.web.pages.contexts import (
+    Calibration,
+    ConfusedPair,
+    CurvePoint,
+    QualityFragment,
+    RecallRow,
+    SurenessRow,
+)
 from model_store.audits import AuditedTask
 from model_store.journal import Journal, ProjectState, RoundState
 
@@ -28,6 +38,10 @@ SHOWN_PAIRS = 12
 # A matrix of more classes is no help to the eye: the pairs are.
 MATRIX_CLASSES = 12
 MAX_KEPT = 256
+# Fewer tasks say nothing of calibration.
+CALIBRATED_FROM = 30
+# Temperatures nearer to 1 than this are called right.
+NEARLY = 1.1
 
 
 @dataclass
@@ -78,6 +92,37 @@ def quality(
         ],
         matrix=counts.tolist() if audited and len(classes) <= MATRIX_CLASSES else [],
         classes=classes,
+        calibration=calibration(classes, audited),
+    )
+
+
+def calibration(classes: Sequence[str], audited: Sequence[AuditedTask]) -> Calibration | None:
+    """Whether probabilities mean what they say, of draws from among today's classes."""
+    row_of = {name: row for row, name in enumerate(classes)}
+    known = [
+        one
+        for one in audited
+        if one.class_name in row_of and one.draw.probabilities.keys() == row_of.keys()
+    ]
+    if len(known) < CALIBRATED_FROM:
+        return None
+    given = np.array([[one.draw.probabilities[name] for name in classes] for one in known])
+    labels = np.array([row_of[one.class_name or ""] for one in known])
+    bins = reliability(given.max(1), given.argmax(1) == labels)
+    scale = temperature(given, labels)
+    kind = "about right" if 1 / NEARLY < scale < NEARLY else "too sure" if scale > 1 else "too shy"
+    off = 100 * expected_calibration_error(bins)
+    return Calibration(
+        f"Its probabilities are {kind}: {off:.0f} points off on average, temperature {scale:.2f}.",
+        [
+            SurenessRow(
+                one.count,
+                round(100 * one.probability),
+                round(100 * one.right.value),
+                estimate_words(one.right),
+            )
+            for one in bins
+        ],
     )
 
 

@@ -162,6 +162,22 @@ def test_accuracy_is_that_of_a_hand_count(client, project):
     assert "from 3 tasks drawn at random" in page
     assert "cat taken for dog 1 ×" in page and "dog taken for cat 1 ×" in page
     assert "10 33.33 6.15 79.23" in page  # Wilson's interval of 1 in 3
+    assert "How sure it is" not in page
+
+
+def test_calibration_is_that_of_a_hand_count(client, project):
+    from model_store.audits import Draw
+
+    # It is 90 % sure of 40 tasks, of which every second one is right.
+    for task_id in range(500, 540):
+        label = "cat" if task_id % 2 else "dog"
+        project.tasks.put(KEY, [mirrored_task(task_id, class_name=label)])
+    sure = {"cat": 0.9, "dog": 0.1}
+    project.audits.note(KEY, 3, [Draw(number, 10, 0.1, sure) for number in range(500, 540)])
+    page = text_of(client.get("/projects/12/quality"))
+    # Nothing but chance is left: the temperature goes to its end.
+    assert "too sure: 40 points off on average, temperature 20.00" in page
+    assert "90 % 40 50.0 % (35.2 to 64.8)" in page  # Wilson's interval of 20 in 40
 
 
 @pytest.mark.parametrize(
