@@ -281,11 +281,12 @@ class QualityFragment:
 
 @dataclass(frozen=True)
 class AccuracyFragment:
-    """The same in a line."""
+    """The same in a line. saved: what a backtest said, "" where none has run."""
 
     TEMPLATE: ClassVar = "accuracy.html"
     measured: int
     accuracy: str
+    saved: str
 
 
 PAGES = (

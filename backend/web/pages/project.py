@@ -9,9 +9,9 @@ from typing import Any
 from backend.label_studio.wording import shown_uri
 from backend.settings import OF_A_PROJECT, Settings
 from backend.web.pages import wording
+from backend.web.pages.backtest import backtest_of
 from backend.web.pages.batch import batch_of
 from backend.web.pages.contexts import (
-    Backtest,
     ClassShare,
     NetworkRow,
     ProjectPage,
@@ -20,8 +20,7 @@ from backend.web.pages.contexts import (
     UnreadableRow,
 )
 from backend.web.pages.links import data_url, task_url
-from backend.web.pages.progress import percent_done, progress_of
-from model_store import phases
+from backend.web.pages.progress import progress_of
 from model_store.journal import Journal, ProjectState, RoundState
 from model_store.overview import ClassCount
 from model_store.project_folder import ProjectFolder
@@ -29,8 +28,6 @@ from model_store.tunings import Tuning
 
 SHOWN_ROUNDS = 20
 SHOWN_UNREADABLE = 50
-# What a backtest leaves.
-PICTURE = "learning-curves.png"
 # The registry's names: it comes with torch, which a page must not wait for.
 STRATEGIES = (
     *("auto", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned", "random", "entropy", "bald"),
@@ -75,7 +72,7 @@ def project_page(
         batch=batch_of(settings, journal, folder, state, published, start),
         balance=_balance(journal.overview.class_counts(state.key)),
         has_map=bool(folder.map_files()),
-        backtest=_backtest(folder, state),
+        backtest=backtest_of(folder, state),
         rounds=[_round(folder, one) for one in journal.rounds(state.key, SHOWN_ROUNDS)],
         networks=[
             _network(folder, one) for one in journal.overview.networks(state.key, SHOWN_ROUNDS)
@@ -156,22 +153,6 @@ def _kept(folder: ProjectFolder, checkpoint: str | None) -> str:
     if checkpoint is None or not (folder.checkpoints / checkpoint).is_file():
         return ""
     return checkpoint
-
-
-def _backtest(folder: ProjectFolder, state: ProjectState) -> Backtest:
-    words = {phases.REQUESTED: "About to begin", phases.RUNNING: "Running"}
-    try:
-        report = (folder.backtest / "report.txt").read_text(errors="replace")
-    except OSError:
-        report = ""
-    return Backtest(
-        now=words.get(state.backtest, ""),
-        percent=percent_done(state.backtest_done, state.backtest_total),
-        error=state.backtest_error or "",
-        ended=wording.moment(state.backtest_at),
-        report=report,
-        has_picture=(folder.backtest / PICTURE).is_file(),
-    )
 
 
 def _unreadable(settings: Settings, journal: Journal, state: ProjectState) -> list[UnreadableRow]:

@@ -15,12 +15,13 @@ from backend.errors import AlfaMixError, ImageError, StoreError
 from backend.web import views as machine
 from backend.web.bodies import query_of
 from backend.web.negotiation import wants_page
+from backend.web.pages.backtest import PICTURE, verdict
 from backend.web.pages.contexts import AccuracyFragment, ErrorPage, FindingsFragment
 from backend.web.pages.forms import Shown
 from backend.web.pages.home import cards, home_page
 from backend.web.pages.pool_map import map_points
 from backend.web.pages.progress import progress_of, published_number
-from backend.web.pages.project import PICTURE, project_page
+from backend.web.pages.project import project_page
 from backend.web.pages.rendering import rendered
 from backend.web.pages.safety import csrf_token
 from backend.web.pages.services import pages
@@ -131,10 +132,12 @@ def quality(project_id: int) -> ResponseReturnValue:
 
 @blueprint.get(f"/projects/<{ID}:project_id>/accuracy")
 def accuracy(project_id: int) -> ResponseReturnValue:
-    """The accuracy in a line."""
+    """The accuracy in a line, and what a backtest said of the project's strategy."""
     here, state = pages(), pages().project(project_id)
     found = here.qualities.of(here.settings, here.journal, state)
-    return rendered(AccuracyFragment(found.measured, found.accuracy))
+    strategy = here.settings.of_project(state.own_settings).strategy
+    said = verdict(here.folder(state), strategy)
+    return rendered(AccuracyFragment(found.measured, found.accuracy, said))
 
 
 @blueprint.get(f"/projects/<{ID}:project_id>/backtest.png")

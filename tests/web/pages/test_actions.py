@@ -45,12 +45,17 @@ def test_backtest_is_asked_for_and_its_results_are_shown(client, project, folder
     assert "About to begin" in client.get("/projects/12").text
     assert client.get("/projects/12/backtest.png").status_code == 404
     folder.backtest.mkdir(parents=True)
-    (folder.backtest / "report.txt").write_text("alfa-mix <saves> 12 labels")
+    verdicts = "auto: <saves> 12 labels.\nautomatic: never.\nmargin: 9."
+    (folder.backtest / "report.txt").write_text(f"a table\n\n{verdicts}\n")
     (folder.backtest / "learning-curves.png").write_bytes(b"png")
     project.update_project(KEY, backtest="", backtest_at=1_700_000_000.0)
     page = client.get("/projects/12").text
-    assert "alfa-mix &lt;saves&gt; 12 labels" in page and "2023-11-14 22:13 UTC" in page
+    assert "auto: &lt;saves&gt; 12 labels." in page and "2023-11-14 22:13 UTC" in page
     assert client.get("/projects/12/backtest.png").data == b"png"
+    card = client.get("/projects/12/accuracy").text
+    assert "Backtest: auto: &lt;saves&gt; 12 labels.</p>" in card
+    project.update_project(KEY, own_settings={"strategy": "entropy"})
+    assert "Backtest" not in client.get("/projects/12/accuracy").text
 
 
 def test_question_is_asked_before_anything_is_done(client, project, token):
