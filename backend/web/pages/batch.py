@@ -44,7 +44,7 @@ def batch_of(
 ) -> Batch:
     """SHOWN_TASKS tasks of a round's batch, from place `start` (0 on) on."""
     if published is None:
-        return Batch((), 0, 0, None, None)
+        return Batch((), 0, 0, 0, None, None)
     served = journal.overview.batch(state.key, published.number, start, SHOWN_TASKS)
     progress = journal.queue_progress(published)
     chosen = _chosen(folder, published, [task.task_id for task in served])
@@ -62,6 +62,7 @@ def batch_of(
         tasks=tasks,
         total=progress.batch,
         done=progress.batch_done,
+        asked=len(journal.asked.open_places(state.key)),
         before=max(0, start - SHOWN_TASKS) if start else None,
         after=after if after < progress.batch else None,
     )

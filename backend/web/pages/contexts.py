@@ -70,11 +70,15 @@ class BatchTask:
 
 @dataclass(frozen=True)
 class Batch:
-    """A part of this batch. before, after: places where the parts beside it start."""
+    """A part of this batch. before, after: places where the parts beside it start.
+
+    asked: how many tasks that the admin put first wait for a label, in this batch or not.
+    """
 
     tasks: Sequence[BatchTask]
     total: int
     done: int
+    asked: int
     before: int | None
     after: int | None
 

@@ -89,6 +89,7 @@ def test_tasks_come_first_when_the_admin_asks(client, project, token):
     assert reply.status_code == 303
     # 9999 is not the project's.
     assert list(project.asked.open_places(KEY)) == [104, 100]
+    assert "2 tasks that you put first wait for a label" in client.get("/projects/12").text
 
 
 @pytest.mark.parametrize(
