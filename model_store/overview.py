@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from model_store.database import Database, columns_of
-from model_store.schema import batch, task, tuning
+from model_store.schema import batch, task, tuning, unreadable
 from model_store.tunings import Tuning
 
 
@@ -36,6 +36,15 @@ class ClassCount:
 
     class_name: str
     count: int
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A task without an image that can be had. uri: "" where its data names none."""
+
+    task_id: int
+    uri: str
+    reason: str
 
 
 class Overview:
@@ -70,6 +79,17 @@ class Overview:
             .order_by(count.desc(), task.c.class_name)
         )
         return self._database.all(ClassCount, statement)
+
+    def left_out(self, key: str, count: int) -> tuple[int, list[LeftOut]]:
+        """How many tasks have no image that can be had, and the first of them by id."""
+        nameless = sa.select(
+            task.c.task_id, sa.literal("").label("uri"), task.c.problem.label("reason")
+        ).where(task.c.key == key, task.c.problem.is_not(None))
+        gone = sa.select(unreadable.c.task_id, unreadable.c.uri, unreadable.c.reason)
+        found = nameless.union_all(gone.where(unreadable.c.key == key)).subquery()
+        total = self._database.scalar(sa.select(sa.func.count()).select_from(found))
+        first = sa.select(found).order_by(found.c.task_id).limit(count)
+        return int(total or 0), self._database.all(LeftOut, first)
 
     def networks(self, key: str, count: int) -> list[Tuning]:
         """The last fine-tuned networks of a project, newest first."""

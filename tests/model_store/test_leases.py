@@ -177,7 +177,7 @@ READS = {
     *("tasks.columns", "tunings.newest", "tunings.newest_done", "tunings.get"),
     *("audits.of", "audits.open_ids", "asked.open_places", "rounds", "round", "tasks.known_among"),
     *("overview.batch", "overview.class_counts", "overview.networks", "overview.source"),
-    "overview.classes_of",
+    *("overview.classes_of", "overview.left_out"),
 }
 
 

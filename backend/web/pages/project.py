@@ -22,7 +22,7 @@ from backend.web.pages.contexts import (
 from backend.web.pages.links import data_url, task_url
 from backend.web.pages.progress import progress_of
 from model_store.journal import Journal, ProjectState, RoundState
-from model_store.overview import ClassCount
+from model_store.overview import ClassCount, LeftOut
 from model_store.project_folder import ProjectFolder
 from model_store.tunings import Tuning
 
@@ -60,7 +60,7 @@ def project_page(
     start: place of the batch that is shown first. posted, errors: settings that were refused.
     """
     published = journal.published_round(state.key)
-    unreadable = _unreadable(settings, journal, state)
+    total, left_out = journal.overview.left_out(state.key, SHOWN_UNREADABLE)
     own = state.own_settings if posted is None else posted
     return ProjectPage(
         project_id=state.project_id,
@@ -77,8 +77,8 @@ def project_page(
         networks=[
             _network(folder, one) for one in journal.overview.networks(state.key, SHOWN_ROUNDS)
         ],
-        unreadable=unreadable[:SHOWN_UNREADABLE],
-        unreadable_total=len(unreadable),
+        unreadable=[_unreadable(settings, state, one) for one in left_out],
+        unreadable_total=total,
         settings=setting_fields(settings, own, errors or {}),
         csrf_token=csrf_token,
     )
@@ -155,10 +155,6 @@ def _kept(folder: ProjectFolder, checkpoint: str | None) -> str:
     return checkpoint
 
 
-def _unreadable(settings: Settings, journal: Journal, state: ProjectState) -> list[UnreadableRow]:
-    found = [(one.task_id, "", one.problem or "") for one in journal.tasks.without_image(state.key)]
-    found += [(one.task_id, one.uri, one.reason) for one in journal.unreadable(state.key)]
-    return [
-        UnreadableRow(task_id, task_url(settings, state, task_id), shown_uri(uri), reason)
-        for task_id, uri, reason in sorted(found)
-    ]
+def _unreadable(settings: Settings, state: ProjectState, task: LeftOut) -> UnreadableRow:
+    url = task_url(settings, state, task.task_id)
+    return UnreadableRow(task.task_id, url, shown_uri(task.uri), task.reason)
