@@ -26,6 +26,7 @@ BUNDLED = "bundled"
 RETIRED = {
     "ALFAMIX_IDLE_MINUTES": "a round is due by labels now (ALFAMIX_LOOKAHEAD), whoever holds a task"
 }
+LABELS_A_CLASS = 10
 # What the admin may set for one project alone, on its page.
 OF_A_PROJECT = ("budget", "strategy", "audit", "preselect")
 # Labels of letters, digits and hyphens; the last one is not a number, as that of an address is.
@@ -363,6 +364,10 @@ class Settings:
             if environ.get(variable, "").strip()
         }
         return cls(**values)
+
+    def labels_a_round(self, num_classes: int) -> int:
+        """ALFAMIX_BUDGET, else 10 a class, the paper's small budget."""
+        return self.budget or LABELS_A_CLASS * num_classes
 
     def of_project(self, own: Mapping[str, str]) -> Settings:
         """These settings with a project's own: texts by the names of fields in OF_A_PROJECT.

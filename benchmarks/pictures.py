@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backend.harness.chromium import NAMES, chromium
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 WIDE, LABELING = {"width": 1240, "height": 1180}, {"width": 1240, "height": 760}
 SCALE = 1.5
 # For the curve, the map, thumbnails and Label Studio's own scripts.
@@ -28,9 +28,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--demo", type=Path, default=Path("demo"), help="its folder (%(default)s)")
     parser.add_argument("--folder", type=Path, default=Path("docs/pictures"), help="(%(default)s)")
     arguments = parser.parse_args(argv)
-    chromium = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
-    if chromium is None:
-        print("found no Chromium; needed is one of", ", ".join(CHROMIUM_NAMES), file=sys.stderr)
+    found = chromium()
+    if found is None:
+        print("found no Chromium; needed is one of", ", ".join(NAMES), file=sys.stderr)
         return 1
     try:
         demo = json.loads((arguments.demo / "demo.json").read_text())
@@ -38,16 +38,16 @@ def main(argv: list[str]) -> int:
         print(f"found no demo in {arguments.demo} ({error}); `make demo` first", file=sys.stderr)
         return 1
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    _take(chromium, demo, arguments.folder)
+    _take(found, demo, arguments.folder)
     return 0
 
 
-def _take(chromium: str, demo: dict[str, Any], folder: Path) -> None:
+def _take(binary: str, demo: dict[str, Any], folder: Path) -> None:
     # It comes with the requirements of development alone.
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
         page = browser.new_page(viewport=WIDE, device_scale_factor=SCALE)
         page.goto(f"http://localhost:{demo['backend_port']}/projects/{demo['project_id']}")
         page.wait_for_timeout(SETTLED_MS)

@@ -16,6 +16,9 @@ from backend.errors import StoreError
 from model_store.files import write_atomically
 
 KEPT_ROUNDS = 5
+# What a backtest leaves in its folder.
+REPORT_NAME = "report.txt"
+PICTURE_NAME = "learning-curves.png"
 DIGEST_KEY = b"digest"
 ROUND_FILES = (
     "checkpoints/[0-9]*.safetensors",

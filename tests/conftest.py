@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import torch
 
 from backend.harness.api import Api
+from backend.harness.chromium import chromium
 from backend.harness.people import account_of
 from backend.harness.server import BINARY, Account, LabelStudioServer
 from tests.postgresql import PostgresServer, binaries
@@ -20,7 +20,6 @@ from tests.postgresql import PostgresServer, binaries
 ROOT = Path(__file__).resolve().parent.parent
 ADMIN = Account("admin@example.com", "alfa-mix-tests", "0123456789abcdef0123456789abcdef01234567")
 LABEL_STUDIO_VENV = Path(os.environ.get("LABEL_STUDIO_VENV", ROOT / ".venv-label-studio"))
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -73,10 +72,6 @@ def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
 
 
-def _chromium() -> str | None:
-    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
-
-
 def _what_is_missing(item: pytest.Item) -> str | None:
     """Why `item` cannot run here, with the remedy; None when it can."""
     wants_label_studio = "label_studio" in getattr(item, "fixturenames", ())
@@ -84,7 +79,7 @@ def _what_is_missing(item: pytest.Item) -> str | None:
         binary = LABEL_STUDIO_VENV / BINARY
         if not binary.exists():
             return f"no Label Studio at {binary}: `make install`, or set LABEL_STUDIO_VENV"
-    if item.get_closest_marker("browser") and _chromium() is None:
+    if item.get_closest_marker("browser") and chromium() is None:
         return "no Chromium: `sudo apt-get install chromium`, or `make test` as root"
     if item.get_closest_marker("postgresql") and binaries() is None:
         return "no PostgreSQL: `sudo apt-get install postgresql`, or `make test` as root"
@@ -138,8 +133,8 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=_chromium(), args=list(CHROMIUM_ARGUMENTS)
+        opened = playwright.chromium.launch(
+            executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)
         )
-        yield chromium
-        chromium.close()
+        yield opened
+        opened.close()

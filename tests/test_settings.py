@@ -139,3 +139,8 @@ def test_settings_show_no_secret_when_they_are_printed():
 
 def test_readme_table_is_the_one_of_the_code():
     assert Settings.markdown_table() in README.read_text()
+
+
+def test_labels_a_round_are_ten_a_class_unless_they_are_set():
+    assert Settings().labels_a_round(4) == 40
+    assert Settings(budget=7).labels_a_round(4) == 7

@@ -18,7 +18,7 @@ from backend.acquisition.contract import Mixing, Pool, Selection, has_two_classe
 from backend.acquisition.heads import Head, LinearHead
 from backend.acquisition.reasons import Reasons, reasons_of
 from backend.acquisition.registry import option_names, select, strategy_names
-from backend.acquisition.rule import Rule, budget_of, standardized_pool
+from backend.acquisition.rule import Rule, standardized_pool
 from backend.acquisition.standardization import Standardization
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "Selection",
     "Standardization",
     "audit_size",
-    "budget_of",
     "has_two_classes",
     "mix_in",
     "option_names",

@@ -16,8 +16,6 @@ from backend.acquisition.standardization import Standardization
 from backend.errors import SettingsError
 from backend.settings import Settings
 
-LABELS_A_CLASS = 10
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -61,11 +59,6 @@ def _check(variable: str, strategy: str) -> None:
         raise SettingsError(
             f"{variable} is {strategy!r}; needed is one of {', '.join(strategy_names())}"
         )
-
-
-def budget_of(settings: Settings, num_classes: int) -> int:
-    """The labels a round: ALFAMIX_BUDGET, else 10 a class, the paper's small budget."""
-    return settings.budget or LABELS_A_CLASS * num_classes
 
 
 def standardized_pool(

@@ -30,7 +30,6 @@ LEAST_ROUNDS = 1
 SEEDS = 5
 ROUNDS = 8
 ROWS_FILE = "rounds.csv"
-REPORT_FILE = "report.txt"
 # While it runs, how many rows there will be: for whoever waits for them.
 TOTAL_FILE = "rounds.total"
 EXIT_ERROR = 1
@@ -181,14 +180,15 @@ def _report(
     from backend.backtest.plot import write_plots
     from backend.backtest.report import heading, left_out_lines, plot_title, results
     from backend.backtest.results import curves_of
+    from model_store.project_folder import REPORT_NAME
 
     curves = curves_of(rows)
     lines = list(results(curves, design))
     say(["", *lines])
     head = [*heading(project, design, settings), *left_out_lines(project.left_out)]
-    (out / REPORT_FILE).write_text("\n".join([*head, "", *lines]) + "\n", encoding="utf-8")
+    (out / REPORT_NAME).write_text("\n".join([*head, "", *lines]) + "\n", encoding="utf-8")
     pictures = write_plots(curves, *plot_title(project, design), out)
-    names = ", ".join([REPORT_FILE, ROWS_FILE, *(path.name for path in pictures)])
+    names = ", ".join([REPORT_NAME, ROWS_FILE, *(path.name for path in pictures)])
     say(["", f"wrote {names} into {out}"])
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from backend.acquisition import budget_of, strategy_names
+from backend.acquisition import strategy_names
 from backend.backtest.labels import LabeledProject
 from backend.errors import BacktestError
 from backend.replay import Plan
@@ -105,7 +105,7 @@ def design(
     shares_first: bool,
 ) -> Design:
     """The design for a project: its own budget where that leaves enough rounds."""
-    wanted = budget_of(settings, len(project.classes))
+    wanted = settings.labels_a_round(len(project.classes))
     sizes = split(project.labels, settings.seed)
     return Design(
         plan=plan(len(sizes.pool), wanted, most_rounds=most_rounds, shares_first=shares_first),

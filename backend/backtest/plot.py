@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 from backend.backtest.design import RANDOM
 from backend.backtest.results import Curves
 from backend.replay import interval
+from model_store.project_folder import PICTURE_NAME
 
 # Okabe and Ito's, which color-blind people can tell apart; random is gray.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = "osD^vPX"
 SPREAD = 0.15  # of the error bars, in distances between two label counts
 GRAY = "#555555"
-NAME = "learning-curves"
+NAME = Path(PICTURE_NAME).stem
 
 
 def write_plots(curves: dict[str, Curves], title: str, subtitle: str, folder: Path) -> list[Path]:

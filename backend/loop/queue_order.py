@@ -12,7 +12,6 @@ from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
-from backend.acquisition import budget_of
 from backend.errors import StoreError
 from backend.label_studio import queue
 from backend.loop.context import ProjectContext
@@ -35,7 +34,7 @@ def following(context: ProjectContext, state: RoundState, queued: int) -> Iterat
     """What nobody labeled or skipped beyond the queue, in the order in which it is published."""
     ranking = _ranking_of(context, state)
     start = context.journal.next_rank(state) if queued else 0
-    batch = budget_of(context.settings, len(state.classes))
+    batch = context.settings.labels_a_round(len(state.classes))
     places = context.journal.asked.open_places(context.key)
     yield from asked_for(context, state, places)
     for rank in _open_ranks(context, ranking, start):
@@ -63,7 +62,7 @@ def asked_for(
 def moved(context: ProjectContext, task: QueuedTask, place: int) -> QueuedTask:
     """A task at another place of the queue, below 0."""
     number = queue.round_of_cluster(task.cluster)
-    batch = budget_of(context.settings, len(context.config.classes))
+    batch = context.settings.labels_a_round(len(context.config.classes))
     return replace(
         task,
         rank=place,
@@ -105,7 +104,8 @@ def queued_as(
     context: ProjectContext, state: RoundState, task_ids: Sequence[int]
 ) -> list[QueuedTask]:
     """Tasks as the queue names them: by their rank, or beyond the last one where they have none."""
-    ranking, batch = _ranking_of(context, state), budget_of(context.settings, len(state.classes))
+    ranking = _ranking_of(context, state)
+    batch = context.settings.labels_a_round(len(state.classes))
     rank_of = {task_id: rank for rank, task_id in enumerate(ranking.task_ids.tolist())}
     beyond = count(max(context.journal.next_rank(state), len(ranking)))
     return [

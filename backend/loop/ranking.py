@@ -22,7 +22,6 @@ from backend.acquisition import (
     Rule,
     Selection,
     audit_size,
-    budget_of,
     has_two_classes,
     mix_in,
     reasons_of,
@@ -94,7 +93,7 @@ def choose(context: ProjectContext, state: RoundState) -> Choice:
         snapshot.task_ids[rows.pool],
     )
     drawn = _drawn(context, state, pool)
-    budget = max(1, budget_of(context.settings, len(state.classes)) - len(drawn))
+    budget = max(1, context.settings.labels_a_round(len(state.classes)) - len(drawn))
     generator = np.random.default_rng([context.settings.seed, state.number])
     rule = replace(Rule.of(context.settings), strategy=state.strategy)
     selection = rule.choose(pool, budget, generator)
@@ -184,7 +183,7 @@ def _drawn(context: ProjectContext, state: RoundState, pool: Pool) -> np.ndarray
     if pool.head is None:
         return np.empty(0, dtype=np.int64)
     generator = np.random.default_rng([context.settings.seed, state.number, OF_THE_AUDIT])
-    budget = budget_of(context.settings, len(state.classes))
+    budget = context.settings.labels_a_round(len(state.classes))
     size = audit_size(budget, context.settings.audit, generator)
     return generator.choice(len(pool.ids), size=min(size, len(pool.ids)), replace=False)
 
@@ -199,7 +198,7 @@ def _with_audit(
     if len(drawn_ids) == 0:
         return ranking
     generator = np.random.default_rng([context.settings.seed, state.number, OF_THE_AUDIT])
-    batch = budget_of(context.settings, len(state.classes))
+    batch = context.settings.labels_a_round(len(state.classes))
     within = math.ceil(batch * context.settings.lookahead)
     drawn = np.flatnonzero(np.isin(ranking.task_ids, drawn_ids))
     ranks = mix_in(np.arange(len(ranking)), drawn, within, generator)

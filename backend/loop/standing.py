@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from backend.acquisition import budget_of
 from backend.loop import queue_order
 from backend.loop.context import ProjectContext, number_of
 from backend.loop.due import START_TRAINING, Standing
@@ -25,7 +24,7 @@ def standing_of(context: ProjectContext, published: RoundState | None) -> Standi
         is_whole=journal.tasks.reading(key).is_whole and project.unembedded == 0,
         is_ranked=published is None or queue_order.is_ranked(context, published),
         classes=context.config.classes,
-        budget=budget_of(context.settings, len(context.config.classes)),
+        budget=context.settings.labels_a_round(len(context.config.classes)),
         lookahead=context.settings.lookahead,
         label_changes=project.label_changes,
         training_requested=bool(project.training_requested),

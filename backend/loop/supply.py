@@ -12,7 +12,6 @@ import math
 import time
 from itertools import islice
 
-from backend.acquisition import budget_of
 from backend.loop import asked, publishing, queue_order
 from backend.loop.context import ProjectContext
 from model_store.journal import RoundState
@@ -38,7 +37,7 @@ DRAFTS_EVERY_S = 5.0
 
 def wanted_ahead(context: ProjectContext, state: RoundState) -> int:
     """How many tasks should wait in the queue of a round."""
-    batch = budget_of(context.settings, len(state.classes))
+    batch = context.settings.labels_a_round(len(state.classes))
     until_flip = labels_per_s(context) * MARGIN * _round_s(context)
     return max(batch, math.ceil(until_flip)) + holders(context)
 

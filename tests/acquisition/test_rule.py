@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.acquisition import Rule, budget_of, standardized_pool
+from backend.acquisition import Rule, standardized_pool
 from backend.errors import SettingsError
 from backend.settings import Settings
 from backend.vision.linear_head import LinearHead
@@ -45,11 +45,6 @@ def test_choice_is_of_the_whole_pool_or_as_long_as_asked(make_pool):
     pool = make_pool(rows=50)
     assert len(RULE.choose(pool, 5, np.random.default_rng(0)).rows) == 50
     assert len(RULE.choose(pool, 5, np.random.default_rng(0), supply=7).rows) == 12
-
-
-def test_budget_is_ten_a_class_unless_it_is_set():
-    assert budget_of(Settings(), 4) == 40
-    assert budget_of(Settings(budget=7), 4) == 7
 
 
 def test_standardized_pool_keeps_every_logit(make_pool):

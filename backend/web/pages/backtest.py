@@ -7,10 +7,7 @@ from backend.web.pages.contexts import Backtest
 from backend.web.pages.progress import percent_done
 from model_store import phases
 from model_store.journal import ProjectState
-from model_store.project_folder import ProjectFolder
-
-PICTURE = "learning-curves.png"
-REPORT = "report.txt"
+from model_store.project_folder import PICTURE_NAME, REPORT_NAME, ProjectFolder
 
 
 def backtest_of(folder: ProjectFolder, state: ProjectState) -> Backtest:
@@ -22,7 +19,7 @@ def backtest_of(folder: ProjectFolder, state: ProjectState) -> Backtest:
         error=state.backtest_error or "",
         ended=wording.moment(state.backtest_at),
         report=_report(folder),
-        has_picture=(folder.backtest / PICTURE).is_file(),
+        has_picture=(folder.backtest / PICTURE_NAME).is_file(),
     )
 
 
@@ -34,6 +31,6 @@ def verdict(folder: ProjectFolder, strategy: str) -> str:
 
 def _report(folder: ProjectFolder) -> str:
     try:
-        return (folder.backtest / REPORT).read_text(errors="replace")
+        return (folder.backtest / REPORT_NAME).read_text(errors="replace")
     except OSError:
         return ""

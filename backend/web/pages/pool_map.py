@@ -10,7 +10,7 @@ from backend.errors import StoreError
 from model_store.journal import Journal, RoundState
 from model_store.maps import PoolMap, read_map
 from model_store.project_folder import ProjectFolder
-from model_store.rankings import read_ranking
+from model_store.rankings import Ranking, read_ranking
 
 # Each drawn over the one before.
 OTHER, CANDIDATE, LABELED, SELECTED = range(4)
@@ -48,6 +48,14 @@ def map_points(
     }
 
 
+def _selected(journal: Journal, published: RoundState, ranking: Ranking | None) -> list[int]:
+    """The tasks of the batch that the strategy chose: neither drawn at random nor asked for."""
+    is_drawn = None if ranking is None else ranking.is_drawn
+    drawn = set() if ranking is None or is_drawn is None else set(ranking.task_ids[is_drawn])
+    batch = [task for task in journal.queue(published) if not task.is_reserve and task.rank >= 0]
+    return [task.task_id for task in batch if task.task_id not in drawn]
+
+
 def _kinds(
     journal: Journal,
     folder: ProjectFolder,
@@ -63,7 +71,6 @@ def _kinds(
             ranking = None
         if ranking is not None and ranking.is_candidate is not None:
             kinds[np.isin(task_ids, ranking.task_ids[ranking.is_candidate])] = CANDIDATE
-        batch = [task.task_id for task in journal.queue(published) if not task.is_reserve]
-        kinds[np.isin(task_ids, batch)] = SELECTED
+        kinds[np.isin(task_ids, _selected(journal, published, ranking))] = SELECTED
     kinds[np.isin(task_ids, labeled)] = LABELED
     return kinds

@@ -32,7 +32,6 @@ from backend.web.pages.contexts import (
 from model_store.audits import AuditedTask
 from model_store.journal import Journal, ProjectState, RoundState
 
-LABELS_A_CLASS = 10
 CURVE_POINTS = 24
 SHOWN_PAIRS = 12
 # A matrix of more classes is no help to the eye: the pairs are.
@@ -76,7 +75,7 @@ def quality(
 ) -> QualityFragment:
     """What the measured tasks say. n_labeled: how many labels the project has now."""
     classes = list(published.classes) if published else []
-    more = settings.budget or LABELS_A_CLASS * max(1, len(classes))
+    more = settings.labels_a_round(max(1, len(classes)))
     outcomes = [(one.draw.n_labeled, one.draw.predicted == one.class_name) for one in audited]
     curve = LearningCurve(measurements(outcomes)) if outcomes else None
     counts, found = _confused(classes, audited)

@@ -15,7 +15,7 @@ from backend.errors import AlfaMixError, ImageError, StoreError
 from backend.web import views as machine
 from backend.web.bodies import query_of
 from backend.web.negotiation import wants_page
-from backend.web.pages.backtest import PICTURE, verdict
+from backend.web.pages.backtest import verdict
 from backend.web.pages.contexts import AccuracyFragment, ErrorPage, FindingsFragment
 from backend.web.pages.forms import Shown
 from backend.web.pages.home import cards, home_page
@@ -26,6 +26,7 @@ from backend.web.pages.rendering import rendered
 from backend.web.pages.safety import csrf_token
 from backend.web.pages.services import pages
 from backend.web.pages.thumbnails import Busy
+from model_store.project_folder import PICTURE_NAME
 
 ROOM = Path(__file__).resolve().parent.parent
 YEAR_S = 365 * 24 * 3600
@@ -143,7 +144,7 @@ def accuracy(project_id: int) -> ResponseReturnValue:
 @blueprint.get(f"/projects/<{ID}:project_id>/backtest.png")
 def backtest_picture(project_id: int) -> ResponseReturnValue:
     """The learning curves of the last backtest."""
-    path = pages().folder(pages().project(project_id)).backtest / PICTURE
+    path = pages().folder(pages().project(project_id)).backtest / PICTURE_NAME
     if not path.is_file():
         abort(404, "No backtest has ended yet.")
     return send_file(path, mimetype="image/png", max_age=0)
