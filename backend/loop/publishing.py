@@ -7,6 +7,7 @@ counts.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,10 @@ LOOKED_AT = 200
 # A Label Studio on SQLite takes one write at a time; one that is only far away takes several.
 SLOW_REQUEST_S = 0.5
 REQUESTS_WHERE_SLOW = 8
+# One that has more to do than it can gives each request its turn: with one at a time the supply
+# loses against three people who label.
+BUSY_REQUEST_S = 0.1
+REQUESTS_WHERE_BUSY = 3
 
 
 def publish(
@@ -34,7 +39,7 @@ def publish(
     tasks: Sequence[QueuedTask],
     is_slow: bool = False,
 ) -> bool:
-    """Store predictions one after the other, or side by side where each takes long.
+    """Store predictions one after the other, or some side by side where each takes long.
 
     is_slow: it is known that each takes long. Whether it is, as far as was seen.
     """
@@ -42,15 +47,12 @@ def publish(
     started = time.monotonic()
     for task in alone:
         _publish_one(context, state, task)
+    took_s = math.inf if is_slow else time.monotonic() - started
     others = tasks[len(alone) :]
-    if is_slow or time.monotonic() - started >= SLOW_REQUEST_S:
-        with ThreadPoolExecutor(REQUESTS_WHERE_SLOW, "publish") as pool:
-            for done in [pool.submit(_publish_one, context, state, task) for task in others]:
-                done.result()
-        return True
-    for task in others:
-        _publish_one(context, state, task)
-    return False
+    with ThreadPoolExecutor(_side_by_side(took_s), "publish") as pool:
+        for done in [pool.submit(_publish_one, context, state, task) for task in others]:
+            done.result()
+    return took_s >= SLOW_REQUEST_S
 
 
 def finish_interrupted(context: ProjectContext, state: RoundState) -> None:
@@ -125,6 +127,13 @@ def _keep_one(
         if prediction_id != kept:
             context.client.delete_prediction(prediction_id)
     context.journal.note_prediction(state, task.task_id, kept)
+
+
+def _side_by_side(request_s: float) -> int:
+    """How many requests go at once where one takes so long."""
+    if request_s >= SLOW_REQUEST_S:
+        return REQUESTS_WHERE_SLOW
+    return REQUESTS_WHERE_BUSY if request_s >= BUSY_REQUEST_S else 1
 
 
 def _publish_one(context: ProjectContext, state: RoundState, task: QueuedTask) -> None:

@@ -77,11 +77,10 @@ def publish(context: ProjectContext, state: RoundState) -> RoundState:
     """The head of the ranking in Label Studio: enough for whoever asks in the next seconds.
 
     People label on meanwhile, by the queue before, and what that served may be what this one begins
-    with: so what is left of it is looked at once more.
+    with: so what is left of both is looked at after every few tasks.
     """
-    supply.publish_first(context, state)
-    sync.read_changes(context)
-    supply.publish_first(context, state)
+    while supply.publish_first(context, state):
+        sync.read_changes(context)
     return context.journal.update_round(state, phase=phases.FLIP)
 
 

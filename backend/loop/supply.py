@@ -3,7 +3,8 @@
 Label Studio turns people away where all tasks of the version are held by others, and serves random
 ones where none is left. Which are held no API tells, but for those of which somebody keeps a draft.
 So more lie ahead than anybody can hold: at least a batch, at least what all people together label
-until the next flip, and one for each who may have walked off with one.
+until the next flip, or a team would that begins to label now, and one for each who may have walked
+off with one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ MARGIN = 2.0
 PACE_WINDOWS_S = (10.0, 30.0, 120.0)
 # The first rounds are over in a moment, and say little of those with many labels.
 SHORTEST_ROUND_S = 10.0
+# Of a team that begins at once, before its pace is known: a label a second for each of five.
+LEAST_PER_S = 5.0
 # People who never labeled here and may come at once; of those who did, twice as many as they are.
 NEWCOMERS = 64
 # So many serve whoever asks while the others are published.
@@ -39,7 +42,8 @@ def wanted_ahead(context: ProjectContext, state: RoundState) -> int:
     """How many tasks should wait in the queue of a round."""
     batch = context.settings.labels_a_round(len(state.classes))
     until_flip = labels_per_s(context) * MARGIN * _round_s(context)
-    return max(batch, math.ceil(until_flip)) + holders(context)
+    team = LEAST_PER_S * SHORTEST_ROUND_S
+    return math.ceil(max(batch, team, until_flip)) + holders(context)
 
 
 def lasts_a_round(context: ProjectContext, waiting: int) -> bool:
@@ -67,11 +71,22 @@ def holders(context: ProjectContext) -> int:
     return min(users, NEWCOMERS + 2 * seen)
 
 
-def publish_first(context: ProjectContext, state: RoundState) -> None:
-    """Publish the head of a round's ranking: one for each who labels now, and a few more."""
+def publish_first(context: ProjectContext, state: RoundState) -> bool:
+    """Publish some of the head of a round's ranking; whether the flip should wait for more of it.
+
+    In the end it is one for each who labels now, and a few more. Until then people go on with the
+    queue before, which is kept from running dry.
+    """
     newest = context.journal.tasks.newest_annotation(context.key) or 0.0
     people = context.journal.tasks.pace(context.key, newest - PACE_WINDOWS_S[-1]).annotators
-    _fill(context, state, FIRST_TASKS + 2 * people + _held(context), math.inf)
+    before, held = context.journal.published_round(context.key), _held(context)
+    queued = context.journal.queue_progress(state).queued
+    deadline = time.monotonic() + PUBLISH_FOR_S
+    more = _fill(context, state, FIRST_TASKS + 2 * people + held, deadline)
+    if before is not None and queue_order.is_ranked(context, before):
+        _fill(context, before, 1 + 2 * people + held, deadline)
+    # What was published last may have been labeled meanwhile, by the queue before.
+    return more or context.journal.queue_progress(state).queued > queued
 
 
 def top_up(context: ProjectContext, state: RoundState) -> bool:

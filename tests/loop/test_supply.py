@@ -14,6 +14,7 @@ from backend.label_studio.label_config import ImageChoices
 from backend.loop import asked, publishing, queue_order, supply
 from backend.loop.context import ProjectContext, WorkerContext
 from backend.settings import Settings
+from model_store import phases
 from model_store.journal import Journal
 from model_store.project_folder import ProjectFolder
 from model_store.rankings import Ranking, read_ranking, write_ranking
@@ -106,6 +107,12 @@ def clock() -> SteppedClock:
     return SteppedClock()
 
 
+@pytest.fixture(autouse=True)
+def nobody_begins(monkeypatch) -> None:
+    """No tasks for a team that may begin to label: it would take all of these small pools."""
+    monkeypatch.setattr(supply, "LEAST_PER_S", 0.0)
+
+
 @pytest.fixture
 def journal(tmp_path, clock) -> Journal:
     journal = Journal.in_folder(tmp_path, clock=clock)
@@ -160,8 +167,20 @@ def top_up(context, state):
         pass
 
 
+def publish_first(context, state):
+    while supply.publish_first(context, state):
+        pass
+
+
 def test_wanted_ahead_is_a_batch_and_one_for_each_user_when_nobody_labels(context, state):
     assert supply.wanted_ahead(context, state) == 4 + 1
+
+
+def test_wanted_ahead_is_what_a_team_labels_in_a_round_when_nobody_labeled_yet(
+    context, state, monkeypatch
+):
+    monkeypatch.setattr(supply, "LEAST_PER_S", 1.5)
+    assert supply.wanted_ahead(context, state) == 1.5 * 10 + 1
 
 
 def test_wanted_ahead_is_what_people_label_until_the_next_flip_when_that_is_more(
@@ -362,8 +381,24 @@ def test_queue_lasts_a_round_when_more_waits_than_is_labeled_meanwhile(
 def test_publish_first_serves_whoever_labels_now(context, state, journal, label_studio):
     for person in range(3):
         label(journal, person, at=500.0, by=person)
-    supply.publish_first(context, state)
+    publish_first(context, state)
     assert len(label_studio.stored) >= supply.FIRST_TASKS + 2 * 3
+
+
+def test_queue_before_is_kept_from_running_dry_when_people_label_while_the_next_is_published(
+    context, state, journal, label_studio
+):
+    supply.top_up(context, state)
+    before = sorted(label_studio.published())
+    following = round_state(4, phase=phases.PUBLISH, n_pool=POOL)
+    journal.open_round(following)
+    write_ranking(context.folder.ranking_file(4), read_ranking(context.folder.ranking_file(3)))
+    # Two people labeled all but one of the queue, after the round had begun.
+    for number, task_id in enumerate(before[1:]):
+        label(journal, task_id, at=500.0, by=number % 2)
+    publish_first(context, following)
+    assert journal.queue_progress(state).waiting >= 1 + 2 * 2
+    assert journal.queue_progress(following).waiting >= supply.FIRST_TASKS + 2 * 2
 
 
 def test_publish_first_takes_no_more_than_there_is(context, journal, label_studio):
@@ -371,7 +406,7 @@ def test_publish_first_takes_no_more_than_there_is(context, journal, label_studi
     state = round_state(4, n_pool=2)
     journal.open_round(state)
     write_ranking(context.folder.ranking_file(4), Ranking(np.array([7, 9]), np.array([0, 1])))
-    supply.publish_first(context, state)
+    publish_first(context, state)
     assert label_studio.published() == [7, 9]
     assert [fields["result"] for fields in label_studio.predictions] == [[], []]
 
@@ -446,13 +481,17 @@ def test_preselection_is_empty_when_the_config_lost_the_class_meanwhile(context)
     assert CLASSES[1] == "dog"
 
 
-def test_requests_go_side_by_side_when_each_takes_long(context, state, label_studio, monkeypatch):
-    monkeypatch.setattr(publishing, "SLOW_REQUEST_S", 0.0)
-    store, all_but_the_first = label_studio.create_prediction, threading.Barrier(supply.CHUNK - 1)
+@pytest.mark.parametrize(("limit", "at_once"), [("SLOW_REQUEST_S", 7), ("BUSY_REQUEST_S", 3)])
+def test_requests_go_side_by_side_when_each_takes_long(
+    context, state, label_studio, monkeypatch, limit, at_once
+):
+    monkeypatch.setattr(publishing, limit, 0.0)
+    store, those = label_studio.create_prediction, threading.Barrier(at_once)
 
     def slowly(task_id, **fields):
-        if task_id != 39:
-            all_but_the_first.wait(timeout=60)
+        # The first is asked alone.
+        if 39 > task_id >= 39 - at_once:
+            those.wait(timeout=60)
         return store(task_id, **fields)
 
     label_studio.create_prediction = slowly
