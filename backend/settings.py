@@ -287,8 +287,8 @@ class Settings:
         "ALFAMIX_STRATEGY",
         "auto",
         _text,
-        "Acquisition strategy; `auto` covers the pool while classes have few labels and is "
-        "`alfa-mix` after.",
+        "Acquisition strategy; `auto` is ALFA herding: coverage of the pool in which images that a "
+        "small mix flips count most. `alfa-mix` is the paper's.",
     )
     cold_start: str = _setting(
         "ALFAMIX_COLD_START",

@@ -10,6 +10,7 @@ import numpy as np
 from backend.acquisition.alfa_mix import strategy as alfa_mix
 from backend.acquisition.contract import Picks, Pool, Selection
 from backend.acquisition.strategies import (
+    alfa_herding,
     auto,
     badge,
     bald,
@@ -23,6 +24,7 @@ from backend.acquisition.strategies import (
     maxherding,
     probcover,
     random_rows,
+    tcm,
     typiclust,
     uherding,
     uncertainty,
@@ -40,6 +42,7 @@ def _strategies() -> dict[str, Pick]:
         "alfa-mix": alfa_mix.pick,
         "alfa-mix-exact": partial(alfa_mix.pick, alpha="exact"),
         "alfa-mix-learned": partial(alfa_mix.pick, alpha="learned"),
+        "alfa-herding": alfa_herding.pick,
         # The paper's baselines.
         "random": random_rows.pick,
         "entropy": uncertainty.pick_entropy,
@@ -54,6 +57,7 @@ def _strategies() -> dict[str, Pick]:
         "margin-kmeans": margin_kmeans.pick,
         "least-confidence": uncertainty.pick_least_confidence,
         "dropquery": dropquery.pick,
+        "tcm": tcm.pick,
         "uherding": uherding.pick,
         # Need no labels: for a first batch.
         "maxherding": maxherding.pick,

@@ -12,7 +12,7 @@ import torch
 from backend.acquisition import LinearHead, Pool, select, strategy_names
 from backend.errors import AcquisitionError
 
-NEED_LABELS = {"alfa-mix", "alfa-mix-exact", "alfa-mix-learned", "gcnal"}
+NEED_LABELS = {"alfa-mix", "alfa-mix-exact", "alfa-mix-learned", "alfa-herding", "gcnal"}
 NEED_NO_HEAD = {
     "auto",
     "random",
@@ -20,6 +20,7 @@ NEED_NO_HEAD = {
     "gcnal",
     "maxherding",
     "kmeans-centers",
+    "tcm",
     "typiclust",
     "probcover",
 }
@@ -30,10 +31,11 @@ DETERMINISTIC = {
     "core-set",
     "deepfool",
     "cdal",
+    "alfa-herding",
     "maxherding",
     "uherding",
 }
-MIX = {"auto", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned"}
+MIX = {"auto", "alfa-herding", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned"}
 EVERY = pytest.mark.parametrize("strategy", strategy_names())
 
 
@@ -322,7 +324,8 @@ BAD_OPTIONS = [
     ("alfa-mix", {"anchors": "x"}, "anchors must be one of class-means, .*; found 'x'"),
     ("alfa-mix", {"diversify_by": "x"}, "diversify must be one of kmeans, .*; found 'x'"),
     ("alfa-mix-learned", {"diversify_by": "symmetric-kl"}, "does not work with a learned alpha"),
-    ("auto", {"labels_per_class": -1}, "labels_per_class must be at least 0; found -1"),
+    ("alfa-herding", {"epsilon": 0}, "epsilon must be a number above 0; found 0"),
+    ("tcm", {"labels_per_class": -1}, "labels_per_class must be at least 0; found -1"),
     ("bald", {"samples": 0}, "samples >= 1"),
     ("bald", {"dropout": 1}, "0 < dropout < 1"),
     ("dropquery", {"trials": 0}, "trials >= 1"),

@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import minimize
 
 from backend.acquisition import LinearHead, select
-from backend.acquisition.strategies.auto import wants_coverage
+from backend.acquisition.strategies.alfa_herding import closeness
 from backend.acquisition.strategies.badge import gradient_space
 from backend.acquisition.strategies.bald import mutual_information
 from backend.acquisition.strategies.deepfool import linear_distances, walked_distances
@@ -288,27 +288,63 @@ def test_labeled_loss_equals_the_papers_formula():
 
 
 @pytest.mark.parametrize(
-    ("labels", "trained", "coverage"),
+    ("labels", "trained", "covers"),
     [
         (20 * [0, 1, 2, 3], False, True),
         ([], True, True),
         (80 * [1], True, True),
-        (4 * [0, 1, 2, 3], True, True),
-        (19 * [0], True, True),
-        (5 * [0, 1, 2, 3], True, False),
+        ([0, 1], True, False),
         (19 * [0] + [1], True, False),
     ],
 )
-def test_auto_wants_coverage_until_classes_have_five_labels_on_average(
-    labels, trained, coverage, make_pool
+def test_auto_covers_until_two_classes_have_a_label_then_it_is_alfa_herding(
+    labels, trained, covers, make_pool
 ):
     pool = make_pool(classes=4, labels=labels, **({} if trained else {"head": None}))
-    assert wants_coverage(pool, 5) is coverage
     selection = choose("auto", pool, 3)
-    assert selection.statistics["regime"] == ("coverage" if coverage else "alfa-mix")
-    assert (selection.mixing is None) is coverage
+    assert selection.statistics["regime"] == ("coverage" if covers else "alfa-herding")
+    assert (selection.mixing is None) is covers
+    expected = choose("maxherding" if covers else "alfa-herding", pool, 3)
+    np.testing.assert_array_equal(selection.rows, expected.rows)
 
 
-def test_auto_gives_alfa_mix_rows_once_labels_are_enough(make_pool):
-    pool = make_pool(labeled=40)
-    np.testing.assert_array_equal(choose("auto", pool, 9).rows, choose("alfa-mix", pool, 9).rows)
+@pytest.mark.parametrize(
+    ("labels", "typical"), [([0, 1], True), (11 * [0], True), (6 * [0, 1], False)]
+)
+def test_tcm_is_typiclust_until_classes_have_three_labels_on_average(labels, typical, make_pool):
+    pool = make_pool(rows=40, classes=4, labels=labels)
+    expected = choose("typiclust" if typical else "margin", pool, 5)
+    np.testing.assert_array_equal(choose("tcm", pool, 5).rows, expected.rows)
+
+
+def test_alfa_herding_adds_most_worth_again_and_again(make_pool):
+    """Against the plain greedy loop, with critical epsilons by the paper's search over epsilons."""
+    pool = make_pool(rows=40, dim=5, classes=3, labels=3 * [0, 1, 2], dtype=np.float64)
+    mixing = choose("alfa-mix", pool, 4).mixing
+    logits = torch.tensor(pool.embeddings @ pool.head.weight.T + pool.head.bias)
+    top = np.sort(logits.softmax(1).numpy(), axis=1)[:, ::-1]
+    finite = mixing.critical_epsilons[np.isfinite(mixing.critical_epsilons)]
+    worth = np.exp(-mixing.critical_epsilons / np.median(finite)) * (1 - top[:, 0] + top[:, 1])
+    unit = pool.embeddings / np.linalg.norm(pool.embeddings, axis=1, keepdims=True)
+    labeled = pool.labeled_embeddings
+    labeled = labeled / np.linalg.norm(labeled, axis=1, keepdims=True)
+    apart = np.linalg.norm(labeled[:, None] - labeled[None], axis=2)
+    sigma = apart[np.triu_indices(len(labeled), 1)].min()
+
+    def similarity(a, b):
+        return np.exp(-((np.linalg.norm(a[:, None] - b[None], axis=2) / sigma) ** 2))
+
+    level, picked = similarity(unit, labeled).max(1), []
+    for _ in range(6):
+        gains = (np.maximum(similarity(unit, unit), level) - level) @ worth
+        gains[picked] = -1
+        picked.append(int(gains.argmax()))
+        level = np.maximum(level, similarity(unit, unit[picked[-1:]])[:, 0])
+    np.testing.assert_array_equal(choose("alfa-herding", pool, 6).rows, picked)
+
+
+def test_closeness_is_one_on_the_boundary_and_zero_where_no_mix_flips():
+    found = closeness(np.array([0.0, 1.0, 2.0, 4.0, np.inf]))
+    np.testing.assert_allclose(found, [1, np.exp(-1 / 1.5), np.exp(-2 / 1.5), np.exp(-4 / 1.5), 0])
+    np.testing.assert_array_equal(closeness(np.array([0.0, 0.0, 0.0, 5.0])), [1, 1, 1, 0])
+    np.testing.assert_array_equal(closeness(np.array([np.inf, np.inf])), [0, 0])

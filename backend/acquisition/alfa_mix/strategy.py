@@ -35,7 +35,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from backend.acquisition.alfa_mix.anchors import anchors_of
+from backend.acquisition.alfa_mix.anchors import anchors_of, class_means
 from backend.acquisition.alfa_mix.closed_form import closed_form_flips
 from backend.acquisition.alfa_mix.diversify import (
     check_diversification,
@@ -76,14 +76,13 @@ def pick(
     Raises:
         AcquisitionError: no head, fewer than two labeled classes, an unknown or impossible option.
     """
-    head = _head_of_two_classes(pool)
+    head = head_of_two_classes(pool, "alfa-mix")
     caps = epsilon_caps(epsilon)
     move = _move_of(alpha, pool, generator)
     check_diversification(diversify_by, move)
     targets = anchors_of(pool, anchors, generator)
     critical, flips_to = _search(head, pool.embeddings, targets, move, caps, budget)
-    final = final_cap(critical, caps, budget)
-    mixing = Mixing(critical, critical <= final, flips_to)
+    mixing, final = mixing_within(critical, flips_to, caps, budget)
     candidates = np.flatnonzero(mixing.is_candidate)
     order = critical if _is_affine(head, move) else _rank_by_margin_too(pool, head, critical)
     if diversify_by == "symmetric-kl" and move is not None and len(candidates) > budget:
@@ -111,11 +110,30 @@ def final_cap(critical: np.ndarray, caps: np.ndarray, budget: int) -> float:
     return float(caps[enough[0]] if len(enough) else caps[-1])
 
 
-def _head_of_two_classes(pool: Pool) -> Head:
-    head = trained_head(pool, "alfa-mix")
+def mix_with_class_means(
+    pool: Pool, head: Head, budget: int, epsilon: float
+) -> tuple[Mixing, float]:
+    """What the paper's mix does to every row, and the final epsilon."""
+    caps = epsilon_caps(epsilon)
+    targets = class_means(pool.labeled_embeddings, pool.labels)
+    found = _search(head, pool.embeddings, targets, closed_form_move, caps, budget)
+    return mixing_within(*found, caps, budget)
+
+
+def mixing_within(
+    critical: np.ndarray, flips_to: np.ndarray, caps: np.ndarray, budget: int
+) -> tuple[Mixing, float]:
+    """The mixing of a search's `(N,)` answers, and the cap that makes its candidates."""
+    final = final_cap(critical, caps, budget)
+    return Mixing(critical, critical <= final, flips_to), final
+
+
+def head_of_two_classes(pool: Pool, strategy: str) -> Head:
+    """The pool's head. AcquisitionError: it has none, or labels of fewer than two classes."""
+    head = trained_head(pool, strategy)
     if not has_two_classes(pool.labels):
         raise AcquisitionError(
-            f"alfa-mix needs labels of at least two classes; "
+            f"{strategy} needs labels of at least two classes; "
             f"found {len(pool.labels)} labels of {len(np.unique(pool.labels))} classes"
         )
     return head

@@ -30,10 +30,10 @@ SHOWN_ROUNDS = 20
 SHOWN_UNREADABLE = 50
 # The registry's names: it comes with torch, which a page must not wait for.
 STRATEGIES = (
-    *("auto", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned", "random", "entropy", "bald"),
-    *("core-set", "deepfool", "gcnal", "badge", "cdal", "margin", "margin-kmeans"),
-    *("least-confidence", "dropquery", "uherding", "maxherding", "kmeans-centers", "typiclust"),
-    "probcover",
+    *("auto", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned", "alfa-herding", "random"),
+    *("entropy", "bald", "core-set", "deepfool", "gcnal", "badge", "cdal", "margin"),
+    *("margin-kmeans", "least-confidence", "dropquery", "tcm", "uherding", "maxherding"),
+    *("kmeans-centers", "typiclust", "probcover"),
 )
 TITLES = {
     "budget": "Labels a round",
