@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--list", action="store_true", help="name the settings and end")
     add("--setting", action="append", metavar="TEXT", help="settings whose names hold TEXT")
     add("--strategies", nargs="+", metavar="NAME", help="only these, and random")
-    add("--head", choices=HEADS, default=ADAM, help="how heads are fitted (%(default)s)")
+    add("--head", choices=HEADS, default=AUTO, help="how heads are fitted (%(default)s)")
     add("--seeds", type=int, metavar="N", help="only the first N seeds of each setting")
     add("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (%(default)s)")
     add("--data", type=Path, default=Path("datasets"), help="folder of data sets (%(default)s)")
@@ -106,7 +106,7 @@ def _command(arguments: argparse.Namespace) -> str:
     if arguments.data_set:
         own = Path(arguments.data_set).name
         parts.append(f"--data-set {own} --network {arguments.network}")
-    if arguments.head != ADAM:
+    if arguments.head != AUTO:
         parts.append(f"--head {arguments.head}")
     if arguments.weights:
         parts.append("--data FOLDER --weights FILE")
@@ -125,9 +125,7 @@ def _settings(arguments: argparse.Namespace) -> Sequence[Setting]:
         if value is not None and value < 1:
             raise SettingsError(f"--{name.replace('_', '-')} is {value}; needed is 1 or more")
     chosen = [_own(arguments)] if arguments.data_set else _named(arguments.setting)
-    if arguments.head != ADAM:  # another setting: its rows are found again by its name
-        named = f", head {arguments.head}"
-        chosen = [replace(one, name=one.name + named, head=arguments.head) for one in chosen]
+    chosen = [setting.with_head(arguments.head) for setting in chosen]
     if arguments.seeds is None:
         return chosen
     return [_with_seeds(setting, arguments.seeds) for setting in chosen]

@@ -31,7 +31,7 @@ READY = """
   Label Studio  {url}
   user          {email}
   password      {password}
-  backend       {backend}/status
+  backend       {backend}/
 
 Sign in, press "Label All Tasks", and label; the queue follows. Ctrl-C ends everything but the
 folder {folder}, where the next start goes on.

@@ -10,6 +10,7 @@ import numpy as np
 
 from backend.settings import Settings
 from benchmarks.curves.bench import EPOCHS, MLP_EPOCHS
+from benchmarks.curves.heads_compared import Pair, headline, heads_compared
 from benchmarks.curves.in_short import ALFA, AUTO, in_short, percent, whole_percent
 from benchmarks.curves.penalty import AUTHORS, OURS, cells, shared_strategies
 from benchmarks.curves.pictures import file_name
@@ -53,17 +54,25 @@ class Origin:
 
 
 def page(
-    curves: Sequence[Curves], cold: Sequence[Curves], unfinished: Sequence[str], origin: Origin
+    curves: Sequence[Curves],
+    cold: Sequence[Curves],
+    unfinished: Sequence[str],
+    origin: Origin,
+    pairs: Sequence[Pair] = (),
 ) -> str:
-    """The page as Markdown; unfinished: settings with too few rows to compare."""
+    """The page as Markdown.
+
+    unfinished: settings with too few rows to compare. pairs: settings with both heads.
+    """
     known = {setting.name: setting for setting in origin.settings}
     names = [found.setting for found in (*curves, *cold)]
     shown = [known[name] for name in names if name in known]
-    lines = [*_head(origin), *_networks(shown), "", *_data(shown, origin)]
+    lines = [*_head(origin, pairs), *_networks(shown), "", *_data(shown, origin)]
     lines += _absent({*names, *unfinished}, unfinished, origin)
     lines += [""]
     if curves:
-        lines += [*in_short(curves), *_matrices(curves), *_seconds(curves)]
+        lines += [*in_short(curves), *heads_compared(pairs)]
+        lines += [*_matrices(curves), *_seconds(curves)]
         for found in curves:
             lines += _section(found, known.get(found.setting))
     if cold:
@@ -71,10 +80,11 @@ def page(
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _head(origin: Origin) -> Iterator[str]:
+def _head(origin: Origin, pairs: Sequence[Pair]) -> Iterator[str]:
     epsilon = Settings().epsilon
     yield "# Does it save labels? Learning curves"
     yield ""
+    yield from headline(pairs)
     yield f"Written by `{origin.command}`; the rows are in `rows.csv`."
     yield (
         "The paper's protocol: the same random first labels and the same test images for every "
@@ -94,15 +104,15 @@ def _head(origin: Origin) -> Iterator[str]:
         "which all share, are enough."
     )
     yield (
-        "Heads are fitted by the steps that train the network (`ALFAMIX_HEAD=adam`), where a "
+        "Heads are those of the backend's rounds (`ALFAMIX_HEAD=auto`, docs/head.md), where a "
         "setting's name does not say another."
     )
     yield (
         "All strategies see standardized embeddings, as in the backend's rounds; most of their "
         f"papers take them as the network gives them. Epsilon starts at {epsilon:g} and rises in "
         f"steps of {epsilon:g} until there are more candidates than labels to give. A ViT trains "
-        f"for at most {EPOCHS} epochs, an MLP for {MLP_EPOCHS}. `auto` covers the pool below five "
-        "labels a class on average; from five on it is `alfa-mix`."
+        f"for at most {EPOCHS} epochs, an MLP for {MLP_EPOCHS}. All first labels are of two "
+        "classes, so `auto` is `alfa-herding` in every round; its rows are runs of their own."
     )
 
 

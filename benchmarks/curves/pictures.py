@@ -6,10 +6,11 @@ Legend: S seeds, R rounds.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,16 +18,11 @@ from backend.replay import interval
 from benchmarks.curves.penalty import Penalties
 from benchmarks.curves.tables import Curves
 
-# Drawn in color with a band; all others are thin gray lines behind them.
-SHOWN = {
-    "random": "#555555",
-    "alfa-mix": "#d62728",
-    "auto": "#1f77b4",
-    "badge": "#9467bd",
-    "margin": "#2ca02c",
-    "maxherding": "#ff7f0e",
-    "uherding": "#8c564b",
-}
+# Drawn in color with a band, and beside them the best of the others, which are thin gray lines.
+SHOWN = {"random": "#555555", "alfa-mix": "#d62728", "auto": "#1f77b4"}
+BEST_COLORS = ("#2ca02c", "#9467bd", "#8c564b")
+# In these runs it is what `auto` is.
+SAME_AS_AUTO = "alfa-herding"
 HASH_SALT = "learning-curves"  # equal pictures, equal files
 
 
@@ -39,12 +35,12 @@ def draw_curves(curves: Curves, folder: Path) -> str:
     """Draw accuracy against labels with 95 % bands; return the files' name without suffix."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
+    colors = _colors(curves)
     for strategy, accuracy in curves.accuracy.items():
-        if strategy not in SHOWN:
+        if strategy not in colors:
             axes.plot(curves.n_labeled, 100 * accuracy.mean(axis=0), color="#d0d0d0", lw=0.8)
-    for strategy, color in SHOWN.items():
-        if strategy in curves.accuracy:
-            _banded(axes, curves, strategy, color)
+    for strategy, color in colors.items():
+        _banded(axes, curves, strategy, color)
     axes.plot([], [], color="#d0d0d0", lw=0.8, label="all others")
     title = f"{curves.setting}\n{curves.seeds} seeds, 95 % intervals"
     axes.set_title(title, fontsize=10, parse_math=False)
@@ -55,6 +51,36 @@ def draw_curves(curves: Curves, folder: Path) -> str:
     return _save(figure, folder, file_name(curves.setting))
 
 
+def _colors(curves: Curves) -> dict[str, str]:
+    """Colors of the strategies that are looked at, by name: SHOWN, and the best of the others."""
+    others = [name for name in curves.accuracy if name not in (*SHOWN, SAME_AS_AUTO)]
+    best = sorted(others, key=curves.mean, reverse=True)[: len(BEST_COLORS)]
+    found = {**SHOWN, **dict(zip(best, BEST_COLORS, strict=False))}
+    return {name: color for name, color in found.items() if name in curves.accuracy}
+
+
+def draw_label_shares(shares: Mapping[str, Sequence[float]], folder: Path, name: str) -> str:
+    """Draw the median of each sequence as a bar, and what it holds as points; the files' name.
+
+    shares: of random's labels, by what needs them; what never gets there lies at the upper edge.
+    """
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    axes = figure.subplots()
+    for row, (label, found) in enumerate(shares.items()):
+        percents = 100 * np.minimum(found, 1.1)
+        axes.barh(row, np.median(percents), color="#1f77b4", alpha=0.35, height=0.6)
+        axes.plot(percents, np.full(len(percents), row), "o", color="#1f77b4", ms=4, alpha=0.7)
+        axes.text(1, row, f"{np.median(percents):.0f} %", va="center", weight="bold", fontsize=9)
+        axes.text(-1, row, label, va="center", ha="right", fontsize=9)
+    axes.axvline(100, color="#555555", lw=1, ls="--")
+    axes.set_yticks([])
+    axes.set_ylim(len(shares) - 0.5, -0.5)
+    axes.set_xlim(0, 112)
+    axes.set_xlabel("labels for the same accuracy, % of what random needs with Adam's head")
+    axes.set_title("median of the settings, and each of them", fontsize=9)
+    return _save(figure, folder, name)
+
+
 def _banded(axes: Axes, curves: Curves, strategy: str, color: str) -> None:
     accuracy = 100 * curves.accuracy[strategy]
     bands = [interval(column) for column in accuracy.T]
@@ -62,10 +88,8 @@ def _banded(axes: Axes, curves: Curves, strategy: str, color: str) -> None:
     axes.fill_between(
         labels, [b.low for b in bands], [b.high for b in bands], color=color, alpha=0.12
     )
-    # Dashed: from five labels a class on `auto` is alfa-mix, and would hide it.
-    style = "--" if strategy == "auto" else "-"
     mean = accuracy.mean(axis=0)
-    axes.plot(labels, mean, color=color, marker=".", lw=1.6, ls=style, label=strategy)
+    axes.plot(labels, mean, color=color, marker=".", lw=1.6, label=strategy)
 
 
 def draw_penalties(found: Penalties, title: str, folder: Path, name: str) -> str:

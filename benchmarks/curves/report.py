@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.curves.data import DataError
+from benchmarks.curves.heads_compared import LABEL_SHARES, pairs_of, shares_by_step
 from benchmarks.curves.page import AUTHORS_PENALTIES, PENALTIES, Origin, page
 from benchmarks.curves.penalty import AUTHORS, OURS, penalties, shared_strategies
-from benchmarks.curves.pictures import draw_all, draw_penalties
+from benchmarks.curves.pictures import draw_all, draw_label_shares, draw_penalties
 from benchmarks.curves.rows import read_rows
+from benchmarks.curves.settings import BY_ADAM
 from benchmarks.curves.tables import Curves, curves_of, unfinished
 
 
@@ -22,11 +24,16 @@ def write_report(out: Path, origin: Origin) -> None:
     if not rows:
         raise DataError(f"{out / 'rows.csv'} has no rows; needed are some to draw")
     found, left = curves_of(rows), unfinished(rows)
-    warm = [curves for curves in found if not curves.is_cold]
+    by_adam = [curves for curves in found if curves.setting.endswith(BY_ADAM)]
+    warm = [curves for curves in found if not curves.is_cold and curves not in by_adam]
     cold = [curves for curves in found if curves.is_cold]
     draw_all(warm, out)
+    pairs = pairs_of(warm, by_adam)
+    if pairs:
+        shares = {f"{name}, {head}": s for (head, name), s in shares_by_step(pairs).items() if s}
+        draw_label_shares(shares, out, LABEL_SHARES)
     _draw_penalties(warm, out)
-    text = page(warm, cold, left, origin)
+    text = page(warm, cold, left, origin, pairs)
     (out / "README.md").write_text(text, encoding="utf-8")
     print(f"wrote {out / 'README.md'}: {len(warm)} settings, {len(cold)} first batches")
     for setting in left:

@@ -5,12 +5,15 @@ Labels a round are given per class of the data, as the paper's budgets are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backend.acquisition import strategy_names
 from backend.vision import ADAM
+from backend.vision.heads import AUTO
 
 LABEL_FREE = ("maxherding", "kmeans-centers", "typiclust", "probcover", "random")
+HEAD_SUFFIX = ", head {}"
+BY_ADAM = HEAD_SUFFIX.format(ADAM)
 INITIALIZATIONS = ("random", "continued", "pretrained")
 
 
@@ -25,7 +28,8 @@ class Setting:
     pool, test: so many examples are drawn for each seed; None for all.
     backbone: of a ViT: `bundled`, or the name that --weights gives the file of.
     is_cold: nothing is labeled before the first choice, which is all that is compared.
-    head: how heads are fitted: as ALFAMIX_HEAD; `adam` leaves them as the network's training does.
+    head: how heads are fitted: as ALFAMIX_HEAD; `adam` leaves them as the network's training does,
+        as the paper's are.
     """
 
     name: str
@@ -40,12 +44,17 @@ class Setting:
     backbone: str = "bundled"
     image_px: int | None = None
     is_cold: bool = False
-    head: str = ADAM
+    head: str = AUTO
 
     @property
     def is_vit(self) -> bool:
         """Whether the network is the backend's own."""
         return self.network.startswith(("head", "blocks", "full"))
+
+    def with_head(self, head: str) -> Setting:
+        """The same with another head: another setting, whose rows are found by its name."""
+        suffix = "" if head == self.head else HEAD_SUFFIX.format(head)
+        return replace(self, name=self.name + suffix, head=head)
 
     @property
     def strategies(self) -> tuple[str, ...]:

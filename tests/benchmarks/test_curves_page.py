@@ -108,3 +108,19 @@ def test_in_short_counts_labels_when_a_setting_never_reaches_random():
 def test_file_name_keeps_letters_of_any_script():
     assert file_name("CIFAR-10, ViT-S head, 1 a class") == "cifar-10-vit-s-head-1-a-class"
     assert file_name("猫, head/blocks:2") == "猫-head-blocks-2"
+
+
+def test_heads_are_compared_by_the_labels_for_randoms_last_accuracy_by_adam(tmp_path):
+    rows = [
+        *runs("own, head adam", random=[0, 0.2, 0.4], alfa_mix=[0, 0.4, 0.5]),
+        *runs("own", random=[0, 0.3, 0.5], alfa_mix=[0, 0.1, 0.3], auto=[0.4, 0.5, 0.6]),
+        *runs("other", random=[0, 0.3, 0.5], auto=[0, 0.5, 0.6]),
+        *runs("other, head adam", random=[0, 0.2, 0.4]),
+    ]
+    text = report(tmp_path, rows)
+    # 30 labels give 40 %: 20, 25, never and 10 by the others; with auto 18 in the other setting.
+    assert "| own | 3 | 67 % | 83 % | never | 33 % |" in text
+    assert "| other | 3 |  | 83 % |  | 60 % |" in text
+    assert "| **median** | | **67 %** | **83 %** | **never** | **47 %** |" in text
+    assert "## own, head adam" not in text
+    assert not list(tmp_path.glob("*head-adam*"))

@@ -158,7 +158,7 @@ def test_head_makes_another_setting_whose_rows_name_it(table):
     place = Place(table.parent, table.parent, None)
     rows = [run_rows(Run(one, "random", 0), place) for one in (usual, other)]
     assert [{(row.setting, row.head) for row in found} for found in rows] == [
-        {(usual.name, "adam")},
+        {(usual.name, "auto")},
         {(other.name, "lda")},
     ]
     assert _command(_parser().parse_args(["--head", "lda"])).endswith("learning-curves --head lda")
