@@ -23,8 +23,8 @@ MARGIN = 2.0
 PACE_WINDOWS_S = (10.0, 30.0, 120.0)
 # The first rounds are over in a moment, and say little of those with many labels.
 SHORTEST_ROUND_S = 10.0
-# Of a team that begins at once, before its pace is known: a label a second for each of five.
-LEAST_PER_S = 5.0
+# Of a team that begins at once, before its pace is known: a label a second for each of three.
+LEAST_PER_S = 3.0
 # People who never labeled here and may come at once; of those who did, twice as many as they are.
 NEWCOMERS = 64
 # So many serve whoever asks while the others are published.

@@ -127,7 +127,13 @@ def test_network_is_trained_anew_when_its_checkpoint_is_damaged_while_it_embeds(
     assert inline.journal.published_round(key).tuning == inline.journal.tunings.newest(key).number
 
 
-@pytest.mark.parametrize("name", ["checkpoints/00002.safetensors", "rounds/00002-scores.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "checkpoints/00002.safetensors",
+        pytest.param("rounds/00002-scores.parquet", marks=pytest.mark.soak),
+    ],
+)
 def test_predict_answers_from_the_round_before_when_the_newest_is_damaged(
     inline, connected_project, annotator, name
 ):

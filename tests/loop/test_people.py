@@ -144,6 +144,7 @@ def test_people_label_on_when_a_class_is_added_meanwhile(label_studio, staffed):
     assert status["last_error"] is None
 
 
+@pytest.mark.soak
 def test_people_label_on_when_the_tasks_ahead_are_deleted_meanwhile(label_studio, staffed):
     # Slow enough that nobody has one of them open: that person's Submit would fail.
     project_id, server, crew = staffed(habits=Habits(pause_s=1.5))
@@ -183,7 +184,7 @@ def test_people_label_on_when_the_backend_is_restarted_meanwhile(label_studio, s
     server.wait_for_round(project_id, 1)
 
 
-@pytest.mark.parametrize("count", [3, 12])
+@pytest.mark.parametrize("count", [3, pytest.param(12, marks=pytest.mark.soak)])
 def test_queue_ends_when_everything_is_labeled(label_studio, staffed, count):
     # A budget above the pool, and one just below it.
     project_id, server, crew = staffed(count=count, people=1)

@@ -142,6 +142,7 @@ def drafts_read_at_once(monkeypatch):
     monkeypatch.setattr(supply, "DRAFTS_EVERY_S", 0.0)
 
 
+@pytest.mark.soak
 def test_others_are_served_from_the_queue_when_one_puts_most_of_it_off(
     small_organization, drafts_read_at_once, inline, connected_project, people
 ):
@@ -201,6 +202,7 @@ def test_tasks_for_two_come_first_and_in_rank_order_when_overlap_is_shown_first(
     assert sorted(ones) == [task_id for task_id in task_ids if overlap[task_id] == 1]
 
 
+@pytest.mark.soak
 def test_tasks_for_two_are_of_the_queue_when_they_are_few_and_overlap_is_shown_first(
     small_organization, inline, connected_project, annotator
 ):

@@ -21,7 +21,13 @@ def reconciled(inline, project_id, worker):
     return pytest.fail("it failed 30 times")
 
 
-@pytest.mark.parametrize("failure", Failure)
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure.STORED,
+        *(pytest.param(one, marks=pytest.mark.soak) for one in Failure if one != Failure.STORED),
+    ],
+)
 def test_the_rest_follows_once_when_every_second_prediction_fails(
     label_studio, inline, connected_project, failure
 ):

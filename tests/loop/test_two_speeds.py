@@ -163,7 +163,7 @@ def test_queue_is_supplied_and_follows_labels_during_an_imitated_long_training(
             assert any(version.startswith("alfa-mix r") for version in versions)
             person.submit(task)
             served.append(task["id"])
-            time.sleep(0.1)
+            time.sleep(0.25)
         assert slow.began.is_set()
         status = wait_for("a round that follows", lambda: _round(inline, project_id, 3))
         assert status["background"]["phase"] == "train"
