@@ -205,8 +205,8 @@ def _with_audit(
     mixed = ranking.reordered(ranks)
     is_drawn = np.isin(mixed.task_ids, drawn_ids)
     clusters = mixed.clusters.copy()
-    # Whoever labeled one of a cluster is served all others first: each of the batch has its own, also
-    # what moved up because a choice of the strategy's was drawn.
+    # Whoever labeled one of a cluster is served all others first: each of the batch has its own,
+    # also what moved up because a choice of the strategy's was drawn.
     _, first = np.unique(clusters[:batch], return_index=True)
     is_alone = is_drawn.copy()
     is_alone[:batch] |= ~np.isin(np.arange(len(is_alone[:batch])), first)
