@@ -115,6 +115,7 @@ def test_others_go_on_when_one_skips_everything(label_studio, staffed):
     server.wait_for_round(project_id, 1)
 
 
+@pytest.mark.soak
 def test_begun_tasks_come_first_and_rounds_go_on_when_each_task_is_labeled_twice(
     label_studio, staffed
 ):
@@ -171,6 +172,7 @@ def test_people_label_on_when_very_many_tasks_come_meanwhile(label_studio, staff
     server.status_when(project_id, "the new tasks", lambda s: s["last_round"]["pool"] > 100)
 
 
+@pytest.mark.soak
 def test_people_label_on_when_the_backend_is_restarted_meanwhile(label_studio, staffed):
     project_id, server, crew = staffed(habits=Habits(pause_s=1.2))
 

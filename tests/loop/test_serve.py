@@ -74,6 +74,7 @@ def label_through(server, project_id, person, number: int) -> None:
         status = server.status(project_id) or status
 
 
+@pytest.mark.soak
 def test_rounds_go_on_and_are_published_once_when_the_worker_is_killed(
     label_studio, backend, colored_project, annotator
 ):

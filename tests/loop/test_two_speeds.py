@@ -84,6 +84,7 @@ def test_new_tasks_are_embedded_with_the_network_that_rounds_choose_by(
     assert set(after["batch"] + after["reserve"]) & set(added)
 
 
+@pytest.mark.soak
 def test_network_is_trained_anew_when_that_was_requested_while_one_embeds(
     inline, tuned, connected_project, annotator
 ):
