@@ -41,6 +41,7 @@ def publish(
 ) -> bool:
     """Store predictions one after the other, or some side by side where each takes long.
 
+    Of those side by side all are awaited: where one fails, no more are asked.
     is_slow: it is known that each takes long. Whether it is, as far as was seen.
     """
     alone = [] if is_slow else tasks[:1]
@@ -48,10 +49,12 @@ def publish(
     for task in alone:
         _publish_one(context, state, task)
     took_s = math.inf if is_slow else time.monotonic() - started
-    others = tasks[len(alone) :]
-    with ThreadPoolExecutor(_side_by_side(took_s), "publish") as pool:
-        for done in [pool.submit(_publish_one, context, state, task) for task in others]:
-            done.result()
+    at_once, others = _side_by_side(took_s), tasks[len(alone) :]
+    with ThreadPoolExecutor(at_once, "publish") as pool:
+        for start in range(0, len(others), at_once):
+            part = others[start : start + at_once]
+            for done in [pool.submit(_publish_one, context, state, task) for task in part]:
+                done.result()
     return took_s >= SLOW_REQUEST_S
 
 

@@ -27,6 +27,9 @@ from model_store.scores import write_scores
 
 logger = logging.getLogger(__name__)
 
+# Where people label as fast as it is published, the flip does not wait for more.
+MOST_PASSES = 4
+
 Step = Callable[[ProjectContext, RoundState], RoundState]
 
 
@@ -79,7 +82,9 @@ def publish(context: ProjectContext, state: RoundState) -> RoundState:
     People label on meanwhile, by the queue before, and what that served may be what this one begins
     with: so what is left of both is looked at after every few tasks.
     """
-    while supply.publish_first(context, state):
+    for _ in range(MOST_PASSES):
+        if not supply.publish_first(context, state):
+            break
         sync.read_changes(context)
     return context.journal.update_round(state, phase=phases.FLIP)
 

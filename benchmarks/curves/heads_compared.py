@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.replay import labels_needed
 from backend.vision import ADAM
 from backend.vision.heads import AUTO
+from benchmarks.curves.in_short import whole_percent
 from benchmarks.curves.settings import BY_ADAM
 from benchmarks.curves.tables import RANDOM, Curves
+from benchmarks.curves.verdicts import share_of_labels
 
 LABEL_SHARES = "label-shares"  # the picture's name
 # Whose labels are counted: head and strategy.
@@ -41,11 +42,12 @@ class Pair:
         curves = self.adam if head == ADAM else self.auto
         if strategy not in curves.accuracy:
             return None
-        target = float(self.adam.accuracy[RANDOM][: self.seeds, -1].mean())
-        mean = curves.accuracy[strategy][: self.seeds].mean(axis=0)
-        if mean.max() < target:
-            return np.inf
-        return labels_needed(curves.n_labeled, mean, target) / self.adam.n_labeled[-1]
+        randoms, mine = (
+            accuracy[: self.seeds].mean(axis=0)
+            for accuracy in (self.adam.accuracy[RANDOM], curves.accuracy[strategy])
+        )
+        found = share_of_labels(curves.n_labeled, mine, randoms, randoms[-1])
+        return np.inf if found is None else found
 
 
 def pairs_of(curves: Sequence[Curves], by_adam: Sequence[Curves]) -> list[Pair]:
@@ -103,4 +105,4 @@ def headline(pairs: Sequence[Pair]) -> Iterator[str]:
 def _cell(share: float | None) -> str:
     if share is None:
         return ""
-    return "never" if share == np.inf else f"{100 * share:.0f} %"
+    return "never" if share == np.inf else whole_percent(share)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from backend.replay import Interval, interval, labels_needed
 from benchmarks.curves.tables import RANDOM, Curves, with_all
 
@@ -65,12 +67,20 @@ def label_share(curves: Curves, strategy: str, share: float) -> float | None:
     strategies have in common, are enough.
     """
     mine, randoms = (curves.accuracy[name].mean(axis=0) for name in (strategy, RANDOM))
-    target = share * randoms[-1]
+    return share_of_labels(curves.n_labeled, mine, randoms, share * randoms[-1])
+
+
+def share_of_labels(
+    n_labeled: np.ndarray, mine: np.ndarray, randoms: np.ndarray, target: float
+) -> float | None:
+    """The labels with which the curve `mine (R,)` reaches `target`, as a share of `randoms (R,)`'s.
+
+    None: it never does. randoms reaches it.
+    """
     if mine.max() < target:
         return None
-    return labels_needed(curves.n_labeled, mine, target) / labels_needed(
-        curves.n_labeled, randoms, target
-    )
+    needed, randoms_needed = (labels_needed(n_labeled, one, target) for one in (mine, randoms))
+    return needed / randoms_needed
 
 
 def _verdict(curves: Curves, strategy: str) -> Verdict:

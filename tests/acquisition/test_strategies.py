@@ -343,8 +343,22 @@ def test_alfa_herding_adds_most_worth_again_and_again(make_pool):
     np.testing.assert_array_equal(choose("alfa-herding", pool, 6).rows, picked)
 
 
+def test_supply_of_alfa_herding_begins_with_the_other_candidates(make_pool):
+    pool = make_pool(rows=80, dim=5, classes=3, labels=3 * [0, 1, 2])
+    selection = choose("alfa-herding", pool, 6, supply=None)
+    supply = selection.rows[6:]
+    is_candidate = selection.mixing.is_candidate[supply]
+    count = int(is_candidate.sum())
+    assert 0 < count < len(supply)
+    assert is_candidate[:count].all()
+    critical = selection.mixing.critical_epsilons[supply[count:]]
+    np.testing.assert_array_equal(critical, np.sort(critical))
+
+
 def test_closeness_is_one_on_the_boundary_and_zero_where_no_mix_flips():
     found = closeness(np.array([0.0, 1.0, 2.0, 4.0, np.inf]))
     np.testing.assert_allclose(found, [1, np.exp(-1 / 1.5), np.exp(-2 / 1.5), np.exp(-4 / 1.5), 0])
-    np.testing.assert_array_equal(closeness(np.array([0.0, 0.0, 0.0, 5.0])), [1, 1, 1, 0])
+    tied = np.array([0.0, 0.0, 0.0, 5.0], dtype=np.float32)
+    with np.errstate(over="raise", invalid="raise"):
+        np.testing.assert_array_equal(closeness(tied), [1, 1, 1, 0])
     np.testing.assert_array_equal(closeness(np.array([np.inf, np.inf])), [0, 0])

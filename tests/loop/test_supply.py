@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from backend.label_studio.label_config import ImageChoices
-from backend.loop import asked, publishing, queue_order, supply
+from backend.loop import asked, publishing, queue_order, steps, supply, sync
 from backend.loop.context import ProjectContext, WorkerContext
 from backend.settings import Settings
 from model_store import phases
@@ -497,6 +497,45 @@ def test_requests_go_side_by_side_when_each_takes_long(
     label_studio.create_prediction = slowly
     top_up(context, state)
     assert sorted(label_studio.published()) == list(range(32, 40))
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(None, 1), ("BUSY_REQUEST_S", 3)])
+def test_no_more_is_asked_when_label_studio_goes_away_between_two_predictions(
+    context, state, label_studio, monkeypatch, limit, asked
+):
+    if limit is not None:
+        monkeypatch.setattr(publishing, limit, 0.0)
+    store, failed = label_studio.create_prediction, []
+
+    def go_away_after_one(task_id, **fields):
+        if label_studio.published():
+            failed.append(task_id)
+            raise TimeoutError("no answer")
+        return store(task_id, **fields)
+
+    label_studio.create_prediction = go_away_after_one
+    with pytest.raises(TimeoutError):
+        supply.top_up(context, state)
+    assert len(failed) == asked
+    label_studio.create_prediction = store
+    top_up(context, state)
+    assert label_studio.published() == [39, 38, 37, 36, 35, 34, 33, 32]
+
+
+def test_queue_is_flipped_though_people_label_as_fast_as_it_is_published(
+    context, state, journal, monkeypatch
+):
+    journal.open_round(round_state(4, phase=phases.PUBLISH, n_pool=POOL))
+    passes = []
+
+    def never_enough(_context, _state):
+        passes.append(1)
+        assert len(passes) < 100
+        return True
+
+    monkeypatch.setattr(supply, "publish_first", never_enough)
+    monkeypatch.setattr(sync, "read_changes", lambda context: None)
+    assert steps.publish(context, journal.latest_round(KEY)).phase == phases.FLIP
 
 
 def test_a_pass_publishes_a_large_chunk_when_each_request_takes_long(

@@ -147,7 +147,6 @@ def _reasons(chosen: _Chosen, task: ServedTask, is_drawn: bool, predicted: str) 
     found = [wording.ASKED] if task.rank < 0 else []
     rank, ranking = chosen.ranking_rows.get(task.task_id), chosen.ranking
     row, reasons = chosen.reason_rows.get(task.task_id), chosen.reasons
-    mixes = ranking is not None and ranking.critical_epsilons is not None
     if (
         rank is not None
         and ranking is not None
@@ -161,8 +160,9 @@ def _reasons(chosen: _Chosen, task: ServedTask, is_drawn: bool, predicted: str) 
                 predicted,
                 chosen.classes[int(ranking.flips_to[rank])],
                 chosen.classes[anchor] if anchor >= 0 else None,
+                ranking.is_candidate is None or bool(ranking.is_candidate[rank]),
             )
         )
     if row is not None and reasons is not None:
-        found.append(wording.cluster_reason(int(reasons.cluster_sizes[row]), mixes))
+        found.append(wording.cluster_reason(int(reasons.cluster_sizes[row])))
     return found

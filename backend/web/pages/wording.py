@@ -77,21 +77,21 @@ DRAWN = "Drawn at random, to measure the model; labeled without a hint."
 ASKED = "You asked for it to come first."
 
 
-def mixing_reason(epsilon: float, predicted: str, flips_to: str, anchor: str | None) -> str:
-    """Why ALFA-Mix takes it for uncertain: the least mix that turns the prediction."""
+def mixing_reason(
+    epsilon: float, predicted: str, flips_to: str, anchor: str | None, is_candidate: bool
+) -> str:
+    """How uncertain ALFA-Mix takes it for: the least mix that turns the prediction."""
     if not math.isfinite(epsilon) or flips_to == predicted:
         return "No mix with another class turns its prediction: the model is sure of it."
     what = f"mean image of \u2068{anchor}\u2069" if anchor else "another class"
     return (
         f"Mixed with {percent(epsilon)} of the {what}, its prediction turns to "
-        f"\u2068{flips_to}\u2069: it lies near the border."
+        f"\u2068{flips_to}\u2069{': it lies near the border' if is_candidate else ''}."
     )
 
 
-def cluster_reason(size: int, is_mixed: bool) -> str:
+def cluster_reason(size: int) -> str:
     """What it stands for."""
     if size <= 1:
         return "Nothing else in the pool is like it."
-    if is_mixed:
-        return f"Stands for {size:,} uncertain images like it."
-    return f"Covers {size:,} images of the pool that look like it."
+    return f"Stands for {size:,} images of the pool that are most like it."

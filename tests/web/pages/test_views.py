@@ -78,7 +78,8 @@ def test_batch_says_why_each_task_was_chosen(client, project):
     page = text_of(client.get("/projects/12"))
     isolated = "Mixed with 25 % of the mean image of \u2068dog\u2069, its prediction turns to"
     assert isolated in page
-    assert "Stands for 7 uncertain images" in page
+    assert page.count("it lies near the border") == 2
+    assert "Stands for 7 images of the pool" in page
     assert "task 103 (0.88)" in page
     assert wording.ASKED in page
     assert "0 of 4 in this batch" not in page and "1 of 4 in this batch" in page
