@@ -12,7 +12,7 @@ the kernel's width of UHerding (ICLR 2025, Eq. 3).
 Cost. One N x D x (K + A) product, then as maxherding with M = min(N, `considered`). Needs. A head,
 labels of two classes.
 Deviations. Coverage is measured on, and rows come from, a uniform sample of 5,000, not 20,000 as in
-the other herding methods: of 60,000 images the larger sample chose worse, and cost 16 times as much.
+the other herding methods: of 60,000 images the larger sample chose worse, at 16 times the cost.
 """
 
 from __future__ import annotations
