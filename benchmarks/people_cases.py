@@ -75,7 +75,7 @@ def cases(pause_s: float) -> list[Case]:
         Case("tasks ahead are deleted", delete_ahead, three),
         Case("backend restarted", restart_backend, three),
         Case("Label Studio restarted", restart_label_studio, three),
-        Case("Label Studio takes 2 s a request", be_slow, three, is_proxied=True),
+        Case("Label Studio gets slow: 2 s a request", be_slow, three, is_proxied=True),
         Case("every fifth prediction unanswered", lose_answers, three, is_proxied=True),
     ]
 
@@ -143,9 +143,11 @@ def restart_label_studio(scene: Scene) -> None:
 
 
 def be_slow(scene: Scene) -> None:
-    """All label while each request of the backend takes long."""
+    """All label, and from some moment on each request of the backend takes long."""
+    scene.crew.start()
+    time.sleep(scene.seconds / 6)
     scene.way.delay_s = SLOW_S
-    work_on(scene)
+    time.sleep(scene.seconds * 5 / 6)
 
 
 def lose_answers(scene: Scene) -> None:

@@ -121,6 +121,11 @@ class LabelStudioClient:
         guarded._transport = self._transport.guarded(guard)
         return guarded
 
+    @property
+    def request_s(self) -> float:
+        """How long a request took lately, in seconds; 0 before the first one."""
+        return self._transport.request_s
+
     def authorization(self) -> dict[str, str]:
         """The header that Label Studio needs now; a personal access token is refreshed."""
         return self._transport.authorization()

@@ -8,6 +8,9 @@ for, or an error that says what was found and what is needed.
 from __future__ import annotations
 
 import copy
+import statistics
+import time
+from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from http import HTTPStatus
@@ -30,6 +33,8 @@ Answer = TypeVar("Answer")
 Guard = Callable[[], None]
 READS = "GET"
 SHOWN_CHARACTERS = 300
+# Of these requests the usual one is taken: one that reads much takes longer.
+LAST_REQUESTS = 9
 # httpcore's names of the moments right before a request's head and its body are written.
 WRITES = ("http11.send_request_headers.started", "http11.send_request_body.started")
 # Whom the request that this thread sends has to ask. The SDK's client is shared.
@@ -66,6 +71,12 @@ class Transport:
         self._wrapper = sdk._client_wrapper
         self._wrapper.httpx_client.httpx_client.event_hooks = {"request": [_ask_guard]}
         self._guard: Guard | None = None
+        self._took_s: deque[float] = deque(maxlen=LAST_REQUESTS)
+
+    @property
+    def request_s(self) -> float:
+        """How long a request took lately, in seconds; 0 before the first one."""
+        return statistics.median(self._took_s.copy() or [0.0])
 
     def guarded(self, guard: Guard) -> Transport:
         """The same way, for who must ask before each request that may change something.
@@ -159,6 +170,7 @@ class Transport:
         self.authorization()  # names what goes wrong where the token has to be refreshed
         options = RequestOptions(max_retries=retries)
         asked = _guard_of_request.set(None if method == READS else self._guard)
+        started = time.monotonic()
         try:
             return self._wrapper.httpx_client.request(
                 path, method=method, params=parameters, json=body, request_options=options
@@ -166,6 +178,7 @@ class Transport:
         except (httpx.RequestError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from error
         finally:
+            self._took_s.append(time.monotonic() - started)
             _guard_of_request.reset(asked)
 
     def _forget_access_token(self) -> bool:

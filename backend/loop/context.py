@@ -28,6 +28,7 @@ class WorkerContext:
 
     confirm: raises LeaseLostError where another worker may have taken the project over; it takes
         no time.
+    checks_put_off: by project, since when a look at its connection waits, by the monotonic clock.
     """
 
     settings: Settings
@@ -35,6 +36,7 @@ class WorkerContext:
     session: VisionSession
     access: Access
     confirm: Callable[[], None] = lambda: None
+    checks_put_off: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

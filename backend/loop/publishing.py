@@ -7,13 +7,15 @@ counts.
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
+from backend.errors import LabelStudioUnreachableError
 from backend.label_studio import queue
 from backend.label_studio.annotations import choice_result
 from backend.loop import queue_order
@@ -24,50 +26,67 @@ logger = logging.getLogger(__name__)
 
 # Of the tasks that wait, so many are looked at: whoever deletes predictions deletes them all.
 LOOKED_AT = 200
+# Noted in the journal at once.
+CHUNK = 8
 # A Label Studio on SQLite takes one write at a time; one that is only far away takes several.
 SLOW_REQUEST_S = 0.5
-REQUESTS_WHERE_SLOW = 8
+REQUESTS_WHERE_SLOW = 32
+MOST_WHERE_SLOW = 64
 # One that has more to do than it can gives each request its turn: with one at a time the supply
 # loses against three people who label.
 BUSY_REQUEST_S = 0.1
 REQUESTS_WHERE_BUSY = 3
+# A prediction whose answer was lost is stored after that long, or never.
+STORED_AFTER_S = 0.5
 
 
-def publish(
+def extend(
     context: ProjectContext,
     state: RoundState,
-    tasks: Sequence[QueuedTask],
-    is_slow: bool = False,
+    following: Iterator[QueuedTask],
+    lacking: int,
+    deadline: float,
 ) -> bool:
-    """Store predictions one after the other, or some side by side where each takes long.
+    """Store predictions of so many tasks that follow, and of a few more; whether there were any.
 
-    Of those side by side all are awaited: where one fails, no more are asked.
-    is_slow: it is known that each takes long. Whether it is, as far as was seen.
+    deadline: when to stop, by the monotonic clock. Where each takes long it goes on for a while.
     """
-    alone = [] if is_slow else tasks[:1]
-    started = time.monotonic()
-    for task in alone:
-        _publish_one(context, state, task)
-    took_s = math.inf if is_slow else time.monotonic() - started
-    at_once, others = _side_by_side(took_s), tasks[len(alone) :]
-    with ThreadPoolExecutor(at_once, "publish") as pool:
-        for start in range(0, len(others), at_once):
-            part = others[start : start + at_once]
-            for done in [pool.submit(_publish_one, context, state, task) for task in part]:
-                done.result()
-    return took_s >= SLOW_REQUEST_S
+    asked = 0
+    with _storing(context, state) as requests:
+        while chunk := list(islice(following, CHUNK)):
+            context.journal.add_to_queue(state, chunk)
+            asked += len(chunk)
+            for task in chunk:
+                requests.store(task)
+            is_over = asked >= MOST_WHERE_SLOW if requests.is_slow else time.monotonic() > deadline
+            if asked >= lacking or is_over:
+                break
+    return asked > 0
+
+
+def publish(context: ProjectContext, state: RoundState, tasks: Sequence[QueuedTask]) -> None:
+    """Store the predictions of queued tasks."""
+    with _storing(context, state) as requests:
+        for task in tasks:
+            requests.store(task)
 
 
 def finish_interrupted(context: ProjectContext, state: RoundState) -> None:
     """Publish what was about to be; a prediction may have been stored without an answer."""
-    awaiting = context.journal.awaiting(state)
-    if not awaiting:
-        return
-    ids = [task.task_id for task in awaiting]
-    found = queue.published(context.client, context.project_id, state.model_version, ids)
-    for task_id, prediction_ids in found.items():
-        context.journal.note_prediction(state, task_id, prediction_ids[0])
-    publish(context, state, [task for task in awaiting if task.task_id not in found])
+    while awaiting := context.journal.awaiting(state):
+        ids = [task.task_id for task in awaiting]
+        found = queue.published(context.client, context.project_id, state.model_version, ids)
+        for task_id, prediction_ids in found.items():
+            context.journal.note_prediction(state, task_id, prediction_ids[0])
+        try:
+            with _Requests(context, state) as requests:
+                for task in awaiting:
+                    if task.task_id not in found:
+                        requests.store(task)
+        except LabelStudioUnreachableError:
+            if len(context.journal.awaiting(state)) == len(awaiting):
+                raise
+            time.sleep(STORED_AFTER_S)
 
 
 def compare(context: ProjectContext, state: RoundState, most: int | None = LOOKED_AT) -> bool:
@@ -132,14 +151,63 @@ def _keep_one(
     context.journal.note_prediction(state, task.task_id, kept)
 
 
+@contextmanager
+def _storing(context: ProjectContext, state: RoundState) -> Iterator[_Requests]:
+    """Store predictions. Where an answer is lost it goes on, as long as others come."""
+    try:
+        with _Requests(context, state) as requests:
+            yield requests
+    except LabelStudioUnreachableError as error:
+        logger.info("project %d: publishing again: %s", context.project_id, error)
+        time.sleep(STORED_AFTER_S)
+        finish_interrupted(context, state)
+
+
+class _Requests:
+    """Predictions that are being stored, one after the other or side by side.
+
+    Where one fails, its error is raised, and no more are asked; those beside it are awaited.
+    """
+
+    def __init__(self, context: ProjectContext, state: RoundState) -> None:
+        self._context, self._state = context, state
+        self._pool = ThreadPoolExecutor(REQUESTS_WHERE_SLOW, "publish")
+        self._running = set[Future[None]]()
+        self._at_once = 1
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether each takes long, as far as was seen."""
+        return self._at_once == REQUESTS_WHERE_SLOW
+
+    def __enter__(self) -> _Requests:
+        return self
+
+    def __exit__(self, kind: object, _error: object, _trace: object) -> None:
+        self._pool.shutdown()
+        if kind is None:
+            for one in self._running:
+                one.result()
+
+    def store(self, task: QueuedTask) -> None:
+        """Store one; it may be waited for later."""
+        self._running.add(self._pool.submit(_store, self._context, self._state, task))
+        while len(self._running) >= self._at_once:
+            started = time.monotonic()
+            done, self._running = wait(self._running, SLOW_REQUEST_S, FIRST_COMPLETED)
+            for one in done:
+                one.result()
+            self._at_once = max(self._at_once, _side_by_side(time.monotonic() - started))
+
+
 def _side_by_side(request_s: float) -> int:
-    """How many requests go at once where one takes so long."""
+    """How many requests go at once where one takes so long, or longer."""
     if request_s >= SLOW_REQUEST_S:
         return REQUESTS_WHERE_SLOW
     return REQUESTS_WHERE_BUSY if request_s >= BUSY_REQUEST_S else 1
 
 
-def _publish_one(context: ProjectContext, state: RoundState, task: QueuedTask) -> None:
+def _store(context: ProjectContext, state: RoundState, task: QueuedTask) -> None:
     prediction_id = context.client.create_prediction(
         task.task_id,
         result=preselection(context, task),

@@ -8,11 +8,14 @@ be called at any time, any number of times. Nothing here takes long: what does i
 from __future__ import annotations
 
 import logging
+import time
 
 from backend.errors import (
+    LabelConfigError,
     LabelStudioError,
     LabelStudioUnauthorizedError,
     LabelStudioUnreachableError,
+    SettingsError,
 )
 from backend.loop import connecting, steps, supply, sync
 from backend.loop.context import ProjectContext, WorkerContext
@@ -24,6 +27,9 @@ from model_store.journal import ProjectState, RoundState
 
 logger = logging.getLogger(__name__)
 
+# A look at the connection is put off no longer.
+LATEST_CHECK_S = 30.0
+LONG_PASS_S = 3.0
 FOR_ALL_REQUESTS = (LabelStudioUnreachableError, LabelStudioUnauthorizedError)
 
 
@@ -33,8 +39,13 @@ def reconcile(worker: WorkerContext, key: str) -> bool:
     state = journal.project(key)
     if state is None:
         return False
-    is_check = connecting.is_check_due(worker, state)
-    trouble = None
+    is_check, more, trouble = connecting.is_check_due(worker, state), None, None
+    if is_check:
+        # Who labels does not wait for the requests that a look at the connection takes.
+        started = time.monotonic()
+        more = _advance_if_possible(worker, state)
+        pass_s = time.monotonic() - started
+        is_check = more is None or not _is_put_off(worker, state, pass_s, more=more)
     try:
         if is_check and not connecting.check(worker, state):
             return False
@@ -43,17 +54,48 @@ def reconcile(worker: WorkerContext, key: str) -> bool:
         if not state.connected or isinstance(error, FOR_ALL_REQUESTS):
             raise
         trouble = str(error)
-    state = journal.project(key)
+    before, state = state, journal.project(key)
     if state is None or not state.connected:
         journal.update_project(key, seen=0 if state is None else state.changed)
         return False
     context = ProjectContext.of(worker, state)
-    more = _advance(context, state)
+    if more is None or state.label_config != before.label_config:
+        more = _advance(context, state)
     if is_check and trouble is None:
         connecting.repair_queue(context)
     journal.set_error(key, trouble)
-    journal.update_project(key, seen=state.changed)
+    journal.update_project(key, seen=before.changed)
     return more
+
+
+def _is_put_off(worker: WorkerContext, before: ProjectState, pass_s: float, *, more: bool) -> bool:
+    """Whether a look at the connection waits: the queue may run dry within a pass or two.
+
+    pass_s: how long the last one took. more: whether it left something to do.
+    """
+    journal, key, put_off = worker.journal, before.key, worker.checks_put_off
+    published, state, now = journal.published_round(key), journal.project(key), time.monotonic()
+    waits_since = put_off.setdefault(key, now)
+    if published is not None and state is not None and now - waits_since < LATEST_CHECK_S:
+        # What was read when a long pass began is little of what was labeled since.
+        is_unread = pass_s > LONG_PASS_S and state.changed != before.changed
+        waiting = journal.queue_progress(published).waiting
+        if is_unread or (more and not supply.lasts(journal, key, waiting, pass_s)):
+            return True
+    del put_off[key]
+    return False
+
+
+def _advance_if_possible(worker: WorkerContext, state: ProjectState) -> bool | None:
+    """The same as `_advance`; None where a look at the connection has to come first."""
+    if not state.connected:
+        return None
+    try:
+        return _advance(ProjectContext.of(worker, state), state)
+    except (LabelConfigError, LabelStudioError, SettingsError) as error:
+        # It may be just what the look puts right; what stays wrong is told after it.
+        logger.info("project %d: looked after first: %s", state.project_id, error)
+        return None
 
 
 def _advance(context: ProjectContext, state: ProjectState) -> bool:

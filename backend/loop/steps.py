@@ -83,9 +83,10 @@ def publish(context: ProjectContext, state: RoundState) -> RoundState:
     with: so what is left of both is looked at after every few tasks.
     """
     for _ in range(MOST_PASSES):
-        if not supply.publish_first(context, state):
-            break
+        more = supply.publish_first(context, state)
         sync.read_changes(context)
+        if not more and supply.serves_whoever_asks(context, state):
+            break
     return context.journal.update_round(state, phase=phases.FLIP)
 
 

@@ -162,7 +162,7 @@ def test_predict_answers_from_the_round_before_when_the_newest_is_damaged(
     assert (result["model_version"], result["result"]) == (status["model_version"], [])
 
 
-def test_prediction_is_kept_once_when_it_is_stored_after_nobody_waits_any_more(
+def test_predictions_are_kept_once_when_they_are_stored_after_nobody_waits_any_more(
     label_studio, inline, connected_project, annotator, monkeypatch
 ):
     project_id, _ = connected_project(12)
@@ -177,15 +177,17 @@ def test_prediction_is_kept_once_when_it_is_stored_after_nobody_waits_any_more(
         client = LabelStudioClient(proxy.url, label_studio.token, timeout_s=2.0, retries=0)
         context = replace(context_of(inline, project_id), client=client)
         state = inline.journal.latest_round(context.key)
-        proxy.delay_s = 4.0
+        proxy.delay_s = 10.0
         with pytest.raises(LabelStudioUnreachableError):
             supply.publish_first(context, state)
         proxy.delay_s = 0.0
-        # It is read back, not found, and published once more; then the first one arrives.
+        late = len(inline.journal.awaiting(state))
+        assert late >= 1
+        # They are read back, not found, and published once more; then the first ones arrive.
         state = steps.publish(context, state)
         published = len(inline.journal.queue(state))
-        wait_for("the late one", lambda: stored() == published + 1)
-        assert len(doubled(label_studio, project_id)) == 1
+        wait_for("the late ones", lambda: stored() == published + late)
+        assert len(doubled(label_studio, project_id)) == late
         steps.run(context, state)
     assert doubled(label_studio, project_id) == []
     assert stored() == published

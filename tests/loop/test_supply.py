@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.errors import LabelStudioUnreachableError
 from backend.label_studio.label_config import ImageChoices
 from backend.loop import asked, publishing, queue_order, steps, supply, sync
 from backend.loop.context import ProjectContext, WorkerContext
@@ -26,6 +27,8 @@ POOL = 40
 
 class ImitatedLabelStudio:
     """Keeps predictions; `lost` counts the answers that never arrive though they are stored."""
+
+    request_s = 0.0
 
     def __init__(self) -> None:
         self.stored: dict[int, tuple[int, str]] = {}
@@ -190,7 +193,7 @@ def test_wanted_ahead_is_what_people_label_until_the_next_flip_when_that_is_more
     for task_id in range(7):
         label(journal, task_id, at=500.0 - task_id)
     journal.open_round(round_state(4, seconds={"select": 14.0, "flip": 1.0}, finished_at=995.0))
-    assert supply.labels_per_s(context) == pytest.approx(0.7)
+    assert supply.labels_per_s(journal, KEY) == pytest.approx(0.7)
     assert supply.wanted_ahead(context, state) == 21 + 1
 
 
@@ -206,7 +209,7 @@ def test_wanted_ahead_is_what_people_label_until_the_next_flip_when_that_is_more
 def test_labels_per_s_are_the_fastest_of_the_last_minutes(context, journal, ages, expected):
     for task_id, age in enumerate(ages):
         label(journal, task_id, at=500.0 - age)
-    assert supply.labels_per_s(context) == pytest.approx(expected)
+    assert supply.labels_per_s(journal, KEY) == pytest.approx(expected)
 
 
 def test_labels_per_s_are_no_more_than_people_can_give_when_annotated_tasks_were_imported(
@@ -214,7 +217,7 @@ def test_labels_per_s_are_no_more_than_people_can_give_when_annotated_tasks_were
 ):
     for task_id in range(30):
         label(journal, task_id, at=500.0, by=task_id % 2)
-    assert supply.labels_per_s(context) == 2
+    assert supply.labels_per_s(journal, KEY) == 2
 
 
 def test_ranking_is_lost_when_its_file_is_missing_or_damaged(context, state):
@@ -538,15 +541,15 @@ def test_queue_is_flipped_though_people_label_as_fast_as_it_is_published(
     assert steps.publish(context, journal.latest_round(KEY)).phase == phases.FLIP
 
 
-def test_a_pass_publishes_a_large_chunk_when_each_request_takes_long(
+def test_a_pass_publishes_many_when_each_request_takes_long(
     context, state, label_studio, journal, monkeypatch
 ):
     monkeypatch.setattr(publishing, "SLOW_REQUEST_S", 0.0)
     monkeypatch.setattr(supply, "PUBLISH_FOR_S", 0.0)
     journal.update_project(KEY, users=100)
-    monkeypatch.setattr(supply, "CHUNK_WHERE_SLOW", 20)
+    monkeypatch.setattr(publishing, "MOST_WHERE_SLOW", 24)
     assert supply.top_up(context, state)
-    assert len(label_studio.published()) == supply.CHUNK + 20
+    assert len(label_studio.published()) == 24
 
 
 def test_one_of_two_predictions_is_deleted_when_a_request_was_stored_late(
@@ -594,3 +597,79 @@ def test_recalled_queue_is_what_label_studio_holds_and_nothing_is_published_twic
     published = label_studio.published()
     assert len(published) == len(set(published))
     assert 38 in published
+
+
+def test_publishing_goes_on_when_every_fifth_answer_is_lost(
+    context, state, journal, label_studio, monkeypatch
+):
+    monkeypatch.setattr(publishing, "STORED_AFTER_S", 0.0)
+    journal.update_project(KEY, users=20)
+    store = label_studio.create_prediction
+
+    def lose_some(task_id, **fields):
+        prediction_id = store(task_id, **fields)
+        if len(label_studio.predictions) % 5 == 0:
+            raise LabelStudioUnreachableError("no answer")
+        return prediction_id
+
+    label_studio.create_prediction = lose_some
+    assert not supply.top_up(context, state)
+    published = label_studio.published()
+    assert len(published) == len(set(published)) == 24
+    assert journal.awaiting(state) == []
+
+
+def test_publishing_ends_when_label_studio_stores_nothing_any_more(
+    context, state, label_studio, monkeypatch
+):
+    monkeypatch.setattr(publishing, "STORED_AFTER_S", 0.0)
+    asked = []
+
+    def refuse(task_id, **_fields):
+        asked.append(task_id)
+        raise LabelStudioUnreachableError("no answer")
+
+    label_studio.create_prediction = refuse
+    with pytest.raises(LabelStudioUnreachableError):
+        supply.top_up(context, state)
+    assert asked == [39, 39]
+
+
+def test_requests_go_side_by_side_when_they_get_slow_one_after_the_other(
+    context, state, journal, label_studio, monkeypatch
+):
+    monkeypatch.setattr(publishing, "SLOW_REQUEST_S", 0.05)
+    journal.update_project(KEY, users=20)
+    store, those = label_studio.create_prediction, threading.Barrier(8)
+
+    def slowly(task_id, **fields):
+        if 37 >= task_id > 37 - 8:
+            those.wait(timeout=60)
+        return store(task_id, **fields)
+
+    label_studio.create_prediction = slowly
+    top_up(context, state)
+    assert sorted(label_studio.published()) == list(range(16, 40))
+
+
+def test_queue_lasts_no_round_when_each_request_takes_long(context, journal, label_studio):
+    # Ten requests of 2 s each, 0.6 labels a second, twice that: 24 labels, and 8 tasks besides.
+    journal.open_round(round_state(4, seconds={"select": 5.0}, finished_at=1.0))
+    for task_id in range(6):
+        label(journal, task_id, at=500.0 - task_id)
+    label_studio.request_s = 2.0
+    assert not supply.lasts_a_round(context, 31)
+    assert supply.lasts_a_round(context, 32)
+    assert supply.wanted_ahead(context, round_state(4)) == 24 + supply.holders(context)
+
+
+def test_new_queue_serves_whoever_asks_when_as_much_is_left_as_is_asked_for_at_once(
+    context, state, journal
+):
+    for person in range(3):
+        label(journal, person, at=500.0, by=person)
+    publish_first(context, state)
+    assert supply.serves_whoever_asks(context, state)
+    # Ten of its first tasks were labeled meanwhile by the queue before.
+    label(journal, *range(30, 40), at=500.0)
+    assert not supply.serves_whoever_asks(context, state)
