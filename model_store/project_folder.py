@@ -19,6 +19,7 @@ KEPT_ROUNDS = 5
 # What a backtest leaves in its folder.
 REPORT_NAME = "report.txt"
 PICTURE_NAME = "learning-curves.png"
+ROWS_NAME = "rounds.csv"
 DIGEST_KEY = b"digest"
 ROUND_FILES = (
     "checkpoints/[0-9]*.safetensors",

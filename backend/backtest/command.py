@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from backend.errors import AlfaMixError, BacktestError
 from backend.process.interrupts import interrupt_once
 from backend.settings import Settings
+from model_store.project_folder import REPORT_NAME, ROWS_NAME
 
 # What imports torch waits until a run starts: --help and mistakes are answered at once.
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ LEAST_SEEDS = 2  # an interval needs two
 LEAST_ROUNDS = 1
 SEEDS = 5
 ROUNDS = 8
-ROWS_FILE = "rounds.csv"
 # While it runs, how many rows there will be: for whoever waits for them.
 TOTAL_FILE = "rounds.total"
 EXIT_ERROR = 1
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
-        print(f"\nstopped; the rows so far are in {ROWS_FILE} of --out", file=sys.stderr)
+        print(f"\nstopped; the rows so far are in {ROWS_NAME} of --out", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 
@@ -124,7 +124,7 @@ def claim(out: Path) -> Path:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / ROWS_FILE).touch()
+        (out / ROWS_NAME).touch()
     except OSError as error:
         raise BacktestError(
             f"the results cannot be written to {out} ({error.strerror}); needed is another --out"
@@ -168,7 +168,7 @@ def _replay(
         say(heading(project, decided, settings))
         (out / TOTAL_FILE).write_text(f"{decided.total}\n", encoding="utf-8")
         found = replayed(project, decided, settings, session, load, stores)
-        rows = list(written(found, out / ROWS_FILE))
+        rows = list(written(found, out / ROWS_NAME))
     (out / TOTAL_FILE).unlink()
     _report(project, decided, settings, rows, out)
 
@@ -180,7 +180,6 @@ def _report(
     from backend.backtest.plot import write_plots
     from backend.backtest.report import heading, left_out_lines, plot_title, results
     from backend.backtest.results import curves_of
-    from model_store.project_folder import REPORT_NAME
 
     curves = curves_of(rows)
     lines = list(results(curves, design))
@@ -188,7 +187,7 @@ def _report(
     head = [*heading(project, design, settings), *left_out_lines(project.left_out)]
     (out / REPORT_NAME).write_text("\n".join([*head, "", *lines]) + "\n", encoding="utf-8")
     pictures = write_plots(curves, *plot_title(project, design), out)
-    names = ", ".join([REPORT_NAME, ROWS_FILE, *(path.name for path in pictures)])
+    names = ", ".join([REPORT_NAME, ROWS_NAME, *(path.name for path in pictures)])
     say(["", f"wrote {names} into {out}"])
 
 

@@ -22,14 +22,14 @@ from backend.process.niceness import LEAST
 from backend.settings import Settings
 from model_store import phases
 from model_store.journal import ProjectState
-from model_store.project_folder import ProjectFolder, host_folder
+from model_store.project_folder import ROWS_NAME, ProjectFolder, host_folder
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
 # Of what a process has to end when it is told to.
 GRACE_S = 3.0
-ROWS_FILE, TOTAL_FILE = "rounds.csv", "rounds.total"
+TOTAL_FILE = "rounds.total"
 
 
 def run(worker: WorkerContext, state: ProjectState, should_stop: Callable[[], bool]) -> None:
@@ -100,7 +100,7 @@ def _environment(settings: Settings, state: ProjectState) -> Mapping[str, str]:
 
 
 def _note_progress(worker: WorkerContext, state: ProjectState, out: Path) -> None:
-    total, rows = out / TOTAL_FILE, out / ROWS_FILE
+    total, rows = out / TOTAL_FILE, out / ROWS_NAME
     if total.exists():
         with rows.open(encoding="utf-8") as lines:
             done = max(0, sum(1 for _ in lines) - 1)

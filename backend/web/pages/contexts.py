@@ -265,9 +265,10 @@ class Calibration:
 class QualityFragment:
     """How good the model is.
 
-    curve: over all rounds, to one batch ahead. rounds: each by itself. matrix: row by row the tasks
-    of a class, by what they were taken for; empty where the classes are many. calibration: None
-    where too little is measured.
+    curve: over all rounds, to one batch ahead. rounds: each by itself. random: what random choice
+    reached in the last backtest, and from which to which run. matrix: row by row the tasks of a
+    class, by what they were taken for; empty where the classes are many. calibration: None where
+    too little is measured.
     """
 
     TEMPLATE: ClassVar = "quality.html"
@@ -276,6 +277,7 @@ class QualityFragment:
     advice: str
     curve: Sequence[CurvePoint]
     rounds: Sequence[CurvePoint]
+    random: Sequence[CurvePoint]
     pairs: Sequence[ConfusedPair]
     recalls: Sequence[RecallRow]
     matrix: Sequence[Sequence[int]]

@@ -21,6 +21,7 @@ from backend.evaluation import (
     temperature,
 )
 from backend.settings import Settings
+from backend.web.pages.backtest import random_curve
 from backend.web.pages.contexts import (
     Calibration,
     ConfusedPair,
@@ -31,6 +32,7 @@ from backend.web.pages.contexts import (
 )
 from model_store.audits import AuditedTask
 from model_store.journal import Journal, ProjectState, RoundState
+from model_store.project_folder import ProjectFolder
 
 CURVE_POINTS = 24
 SHOWN_PAIRS = 12
@@ -50,19 +52,23 @@ class Qualities:
     _kept: dict[str, tuple[tuple, QualityFragment]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of(self, settings: Settings, journal: Journal, state: ProjectState) -> QualityFragment:
+    def of(
+        self, settings: Settings, journal: Journal, state: ProjectState, folder: ProjectFolder
+    ) -> QualityFragment:
         """How good the model of a project is."""
         published = journal.published_round(state.key)
         audited = [one for one in journal.audits.of(state.key) if one.is_measured]
         answers = hash(tuple((one.number, one.draw.task_id, one.class_name) for one in audited))
-        stamp = (answers, state.label_changes, tuple(sorted(state.own_settings.items())))
+        own_settings = tuple(sorted(state.own_settings.items()))
+        stamp = (answers, state.label_changes, own_settings, state.backtest_at)
         with self._lock:
             kept = self._kept.get(state.key)
             if kept is None or kept[0] != stamp:
                 if len(self._kept) >= MAX_KEPT:
                     self._kept.pop(next(iter(self._kept)))
                 own = settings.of_project(state.own_settings)
-                kept = (stamp, quality(own, state.labeled, published, audited))
+                random = random_curve(folder)
+                kept = (stamp, quality(own, state.labeled, published, audited, random))
                 self._kept[state.key] = kept
             return kept[1]
 
@@ -72,8 +78,12 @@ def quality(
     n_labeled: int,
     published: RoundState | None,
     audited: Sequence[AuditedTask],
+    random: Sequence[CurvePoint],
 ) -> QualityFragment:
-    """What the measured tasks say. n_labeled: how many labels the project has now."""
+    """What the measured tasks say. n_labeled: how many labels the project has now.
+
+    random: the curve of a backtest, drawn beside the project's own.
+    """
     classes = list(published.classes) if published else []
     more = settings.labels_a_round(max(1, len(classes)))
     outcomes = [(one.draw.n_labeled, one.draw.predicted == one.class_name) for one in audited]
@@ -85,6 +95,7 @@ def quality(
         advice=advise(curve, n_labeled, more, settings.stop_gain).words,
         curve=[] if curve is None else _points(curve, n_labeled, more),
         rounds=[] if curve is None else _measured_rounds(curve),
+        random=random,
         pairs=_pairs(classes, counts),
         recalls=[
             RecallRow(name, estimate_words(one)) for name, one in zip(classes, found, strict=True)

@@ -128,14 +128,14 @@ def model(project_id: int, name: str) -> ResponseReturnValue:
 def quality(project_id: int) -> ResponseReturnValue:
     """The learning curve and what is confused; it takes longer than the page."""
     here, state = pages(), pages().project(project_id)
-    return rendered(here.qualities.of(here.settings, here.journal, state))
+    return rendered(here.qualities.of(here.settings, here.journal, state, here.folder(state)))
 
 
 @blueprint.get(f"/projects/<{ID}:project_id>/accuracy")
 def accuracy(project_id: int) -> ResponseReturnValue:
     """The accuracy in a line, and what a backtest said of the project's strategy."""
     here, state = pages(), pages().project(project_id)
-    found = here.qualities.of(here.settings, here.journal, state)
+    found = here.qualities.of(here.settings, here.journal, state, here.folder(state))
     strategy = here.settings.of_project(state.own_settings).strategy
     said = verdict(here.folder(state), strategy)
     return rendered(AccuracyFragment(found.measured, found.accuracy, said))

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from backend.web.pages import wording
 from model_store.journal import UnreadableTask
+from model_store.project_folder import ROWS_NAME
 from tests.states import KEY, mirrored_task, round_state
 from tests.web.pages.conftest import BROWSER, app_of, confirm
 
@@ -165,6 +166,39 @@ def test_accuracy_is_that_of_a_hand_count(client, project):
     assert "cat taken for dog 1 ×" in page and "dog taken for cat 1 ×" in page
     assert "10 33.33 6.15 79.23" in page  # Wilson's interval of 1 in 3
     assert "How sure it is" not in page
+
+
+def test_random_choice_is_drawn_beside_the_curve_when_a_backtest_has_run(client, project, folder):
+    from model_store.audits import Draw
+
+    project.tasks.put(KEY, [mirrored_task(101, class_name="cat")])
+    project.audits.note(KEY, 3, [Draw(101, 10, 0.1, {"cat": 0.9, "dog": 0.1})])
+    assert "Random choice" not in text_of(client.get("/projects/12/quality"))
+    folder.backtest.mkdir(parents=True)
+    rows = [
+        "strategy,seed,round,n_labeled,accuracy,train_s,select_s",
+        *("random,0,0,10,0.50,1,1", "random,0,1,20,0.75,1,1", "auto,0,0,10,0.99,1,1"),
+        *("random,1,0,10,0.60,1,1", "random,1,1,20,0.80,1,1"),
+    ]
+    (folder.backtest / ROWS_NAME).write_text("\n".join(rows))
+    project.update_project(KEY, backtest_at=1.0)
+    page = text_of(client.get("/projects/12/quality"))
+    # Mean, lowest and highest of two runs.
+    assert "Random choice, in the backtest 10 55.0 50.0 60.0 20 77.5 75.0 80.0" in page
+
+
+@pytest.mark.parametrize("rows", ["", "a,b\n1,2", "strategy,n_labeled,accuracy\nrandom,x"])
+def test_page_has_no_random_choice_when_the_rows_of_a_backtest_are_damaged(
+    client, project, folder, rows
+):
+    from model_store.audits import Draw
+
+    project.tasks.put(KEY, [mirrored_task(101, class_name="cat")])
+    project.audits.note(KEY, 3, [Draw(101, 10, 0.1, {"cat": 0.9, "dog": 0.1})])
+    folder.backtest.mkdir(parents=True)
+    (folder.backtest / ROWS_NAME).write_text(rows)
+    page = text_of(client.get("/projects/12/quality"))
+    assert "from 1 tasks" in page and "Random choice" not in page
 
 
 def test_calibration_is_that_of_a_hand_count(client, project):
