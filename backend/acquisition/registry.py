@@ -24,6 +24,7 @@ from backend.acquisition.strategies import (
     maxherding,
     probcover,
     random_rows,
+    refine,
     tcm,
     typiclust,
     uherding,
@@ -59,6 +60,7 @@ def _strategies() -> dict[str, Pick]:
         "dropquery": dropquery.pick,
         "tcm": tcm.pick,
         "uherding": uherding.pick,
+        "refine": refine.pick,
         # Need no labels: for a first batch.
         "maxherding": maxherding.pick,
         "kmeans-centers": kmeans_centers.pick,

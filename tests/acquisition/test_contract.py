@@ -12,7 +12,14 @@ import torch
 from backend.acquisition import LinearHead, Pool, select, strategy_names
 from backend.errors import AcquisitionError
 
-NEED_LABELS = {"alfa-mix", "alfa-mix-exact", "alfa-mix-learned", "alfa-herding", "gcnal"}
+NEED_LABELS = {
+    "alfa-mix",
+    "alfa-mix-exact",
+    "alfa-mix-learned",
+    "alfa-herding",
+    "gcnal",
+    "refine",
+}
 NEED_NO_HEAD = {
     "auto",
     "random",
@@ -36,11 +43,13 @@ DETERMINISTIC = {
     "uherding",
 }
 MIX = {"auto", "alfa-herding", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned"}
+# Options that make what is costly cheap.
+CHEAP = {"gcnal": {"epochs": 3}, "refine": {"batches": 8, "depth": 2}}
 EVERY = pytest.mark.parametrize("strategy", strategy_names())
 
 
 def options_for(strategy):
-    return {"epochs": 3} if strategy == "gcnal" else {}
+    return CHEAP.get(strategy, {})
 
 
 def run(strategy, pool, budget, *, supply=None, seed=0):
@@ -325,6 +334,10 @@ BAD_OPTIONS = [
     ("alfa-mix", {"diversify_by": "x"}, "diversify must be one of kmeans, .*; found 'x'"),
     ("alfa-mix-learned", {"diversify_by": "symmetric-kl"}, "does not work with a learned alpha"),
     ("alfa-herding", {"epsilon": 0}, "epsilon must be a number above 0; found 0"),
+    ("refine", {"depth": -1}, "depth must be at least 0; found -1"),
+    ("refine", {"batches": 7}, "batches must be at least 8; found 7"),
+    ("refine", {"share": 0}, "share must be above 0, and at most 1; found 0"),
+    ("refine", {"part": 0}, "part must be at least 1; found 0"),
     ("tcm", {"labels_per_class": -1}, "labels_per_class must be at least 0; found -1"),
     ("bald", {"samples": 0}, "samples >= 1"),
     ("bald", {"dropout": 1}, "0 < dropout < 1"),

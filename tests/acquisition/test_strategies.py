@@ -11,6 +11,8 @@ import torch
 from scipy.optimize import minimize
 
 from backend.acquisition import LinearHead, select
+from backend.acquisition.contract import Picks
+from backend.acquisition.strategies import refine
 from backend.acquisition.strategies.alfa_herding import closeness
 from backend.acquisition.strategies.badge import gradient_space
 from backend.acquisition.strategies.bald import mutual_information
@@ -315,6 +317,48 @@ def test_tcm_is_typiclust_until_classes_have_three_labels_on_average(labels, typ
     pool = make_pool(rows=40, classes=4, labels=labels)
     expected = choose("typiclust" if typical else "margin", pool, 5)
     np.testing.assert_array_equal(choose("tcm", pool, 5).rows, expected.rows)
+
+
+def test_refine_is_uherding_when_nothing_is_thinned_out(make_pool):
+    pool = make_pool(rows=40, classes=3, labels=3 * [0, 1, 2])
+    found = choose("refine", pool, 5, depth=0)
+    np.testing.assert_array_equal(found.rows[:5], choose("uherding", pool, 5).rows[:5])
+
+
+def test_refine_chooses_by_uherding_among_what_any_strategy_picked(make_pool, monkeypatch):
+    sizes = []
+
+    def first_rows(pool, budget, _generator):
+        sizes.append(len(pool.ids))
+        return Picks(rows=np.arange(min(budget, len(pool.ids))))
+
+    def last_rows(pool, budget, _generator):
+        return Picks(rows=np.arange(len(pool.ids))[::-1][:budget])
+
+    monkeypatch.setattr(refine, "ENSEMBLE", {"first": first_rows, "last": last_rows})
+    pool = make_pool(rows=40, classes=3, labels=3 * [0, 1, 2])
+    found = choose("refine", pool, 4, supply=4, depth=2, batches=2, share=1.0)
+    # All 40, then the first and the last four; of these eight each picks its half: all stay.
+    assert sizes == [40, 8]
+    left = np.r_[0:4, 36:40]
+    expected = choose("uherding", refine.part_of(pool, left), 4).rows[:4]
+    np.testing.assert_array_equal(found.rows[:4], left[expected])
+    assert found.statistics["n_left"] == 8
+    assert set(found.rows[4:8]) == set(left) - set(found.rows[:4])
+
+
+def test_refine_draws_smaller_parts_of_what_is_left(make_pool, monkeypatch):
+    sizes = []
+
+    def every_row(pool, _budget, _generator):
+        sizes.append(len(pool.ids))
+        return Picks(rows=np.arange(len(pool.ids)))
+
+    monkeypatch.setattr(refine, "ENSEMBLE", {"all": every_row})
+    pool = make_pool(rows=100, classes=3, labels=3 * [0, 1, 2])
+    choose("refine", pool, 5, depth=4, batches=1, share=0.5, part=40)
+    # The half of 100 but 40 at most, then halves, and no fewer than the budget.
+    assert sizes == [40, 20, 10, 5]
 
 
 def test_alfa_herding_adds_most_worth_again_and_again(make_pool):

@@ -32,7 +32,7 @@ SHOWN_UNREADABLE = 50
 STRATEGIES = (
     *("auto", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned", "alfa-herding", "random"),
     *("entropy", "bald", "core-set", "deepfool", "gcnal", "badge", "cdal", "margin"),
-    *("margin-kmeans", "least-confidence", "dropquery", "tcm", "uherding", "maxherding"),
+    *("margin-kmeans", "least-confidence", "dropquery", "tcm", "uherding", "refine", "maxherding"),
     *("kmeans-centers", "typiclust", "probcover"),
 )
 TITLES = {
