@@ -13,6 +13,7 @@ from backend.acquisition.strategies import (
     alfa_herding,
     auto,
     badge,
+    bait,
     bald,
     cdal,
     core_set,
@@ -60,6 +61,7 @@ def _strategies() -> dict[str, Pick]:
         "dropquery": dropquery.pick,
         "tcm": tcm.pick,
         "uherding": uherding.pick,
+        "bait": bait.pick,
         "refine": refine.pick,
         # Need no labels: for a first batch.
         "maxherding": maxherding.pick,

@@ -41,10 +41,11 @@ DETERMINISTIC = {
     "alfa-herding",
     "maxherding",
     "uherding",
+    "bait",
 }
 MIX = {"auto", "alfa-herding", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned"}
 # Options that make what is costly cheap.
-CHEAP = {"gcnal": {"epochs": 3}, "refine": {"batches": 8, "depth": 2}}
+CHEAP = {"gcnal": {"epochs": 3}, "refine": {"batches": 9, "depth": 2}}
 EVERY = pytest.mark.parametrize("strategy", strategy_names())
 
 
@@ -334,8 +335,9 @@ BAD_OPTIONS = [
     ("alfa-mix", {"diversify_by": "x"}, "diversify must be one of kmeans, .*; found 'x'"),
     ("alfa-mix-learned", {"diversify_by": "symmetric-kl"}, "does not work with a learned alpha"),
     ("alfa-herding", {"epsilon": 0}, "epsilon must be a number above 0; found 0"),
+    ("bait", {"ridge": 0}, "ridge must be above 0; found 0"),
     ("refine", {"depth": -1}, "depth must be at least 0; found -1"),
-    ("refine", {"batches": 7}, "batches must be at least 8; found 7"),
+    ("refine", {"batches": 8}, "batches must be at least 9; found 8"),
     ("refine", {"share": 0}, "share must be above 0, and at most 1; found 0"),
     ("refine", {"part": 0}, "part must be at least 1; found 0"),
     ("tcm", {"labels_per_class": -1}, "labels_per_class must be at least 0; found -1"),

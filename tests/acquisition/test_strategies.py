@@ -319,6 +319,38 @@ def test_tcm_is_typiclust_until_classes_have_three_labels_on_average(labels, typ
     np.testing.assert_array_equal(choose("tcm", pool, 5).rows, expected.rows)
 
 
+@pytest.mark.parametrize("labels", [3 * [0, 1, 2], []])
+def test_bait_adds_and_drops_what_leaves_least_unexplained(labels, make_pool):
+    """Against plain inverses of the whole matrices, row by row."""
+    pool = make_pool(rows=30, dim=4, classes=3, labels=labels, dtype=np.float64)
+    budget, ridge = 4, 0.5
+
+    def fisher(embeddings):
+        logits = torch.tensor(embeddings @ pool.head.weight.T + pool.head.bias)
+        p = logits.softmax(1).numpy().max(1)
+        scores = np.sqrt(p * (1 - p))[:, None] * embeddings
+        return scores[:, :, None] * scores[:, None]
+
+    rows, labeled = fisher(pool.embeddings), fisher(pool.labeled_embeddings)
+    everything = np.concatenate([rows, labeled]).mean(0)
+
+    def unexplained(chosen):
+        known = (labeled.sum(0) + rows[chosen].sum(0)) / (len(labeled) + budget)
+        return np.trace(np.linalg.inv(ridge * np.eye(4) + known) @ everything)
+
+    picked = []
+    for _ in range(2 * budget):
+        left = [row for row in range(30) if row not in picked]
+        picked.append(min(left, key=lambda row: unexplained([*picked, row])))
+    while len(picked) > budget:
+        picked.remove(
+            min(picked, key=lambda row: unexplained([other for other in picked if other != row]))
+        )
+    found = choose("bait", pool, budget, ridge=ridge)
+    np.testing.assert_array_equal(found.rows, picked)
+    assert found.statistics["unexplained"] == pytest.approx(unexplained(picked))
+
+
 def test_refine_is_uherding_when_nothing_is_thinned_out(make_pool):
     pool = make_pool(rows=40, classes=3, labels=3 * [0, 1, 2])
     found = choose("refine", pool, 5, depth=0)

@@ -7,8 +7,8 @@ Source. Huseljic, Herde, Rauch, Hahn and Sick, "Cleaning the Pool: Progressive F
 Unlabeled Pools in Deep Active Learning", CVPR 2026, arXiv 2511.22344 (its name there: Refine).
 Cost. `depth` times `batches` picks from at most `part` rows each, then uherding on what is left.
 Needs. A head, labels of two classes.
-Deviations. BAIT is not in the ensemble. The first parts hold at most `share` of the pool too: where
-they held all of it, strategies without chance would pick the same batch each time.
+Deviations. The first parts hold at most `share` of the pool too: where they held all of it,
+strategies without chance would pick the same batch each time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from backend.acquisition.alfa_mix.strategy import head_of_two_classes
 from backend.acquisition.contract import Picks, Pool
 from backend.acquisition.strategies import (
     badge,
+    bait,
     dropquery,
     maxherding,
     random_rows,
@@ -36,6 +37,7 @@ ENSEMBLE: Mapping[str, Callable[..., Picks]] = {
     "random": random_rows.pick,
     "margin": uncertainty.pick_margin,
     "badge": badge.pick,
+    "bait": bait.pick,
     "typiclust": typiclust.pick,
     "alfa-mix": alfa_mix.pick,
     "dropquery": dropquery.pick,
@@ -50,7 +52,7 @@ def pick(
     generator: np.random.Generator,
     *,
     depth: int = 5,
-    batches: int = 96,
+    batches: int = 100,
     share: float = 0.4,
     part: int = 5_000,
 ) -> Picks:

@@ -32,8 +32,8 @@ SHOWN_UNREADABLE = 50
 STRATEGIES = (
     *("auto", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned", "alfa-herding", "random"),
     *("entropy", "bald", "core-set", "deepfool", "gcnal", "badge", "cdal", "margin"),
-    *("margin-kmeans", "least-confidence", "dropquery", "tcm", "uherding", "refine", "maxherding"),
-    *("kmeans-centers", "typiclust", "probcover"),
+    *("margin-kmeans", "least-confidence", "dropquery", "tcm", "uherding", "bait", "refine"),
+    *("maxherding", "kmeans-centers", "typiclust", "probcover"),
 )
 TITLES = {
     "budget": "Labels a round",
