@@ -335,7 +335,7 @@ def test_bait_adds_and_drops_what_leaves_least_unexplained(labels, make_pool):
     everything = np.concatenate([rows, labeled]).mean(0)
 
     def unexplained(chosen):
-        known = (labeled.sum(0) + rows[chosen].sum(0)) / (len(labeled) + budget)
+        known = (labeled.sum(0) + budget * rows[chosen].sum(0)) / (len(labeled) + budget)
         return np.trace(np.linalg.inv(ridge * np.eye(4) + known) @ everything)
 
     picked = []

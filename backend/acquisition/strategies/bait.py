@@ -7,13 +7,15 @@ Source. Ash et al., "Gone Fishing: Neural Active Learning with Fisher Embeddings
 Algorithm 1; in the binary form of Huseljic, Hahn, Herde, Rauch and Sick, "Fast Fishing", ECML 2024,
 arXiv 2404.08981: the likeliest class against all others, p (1 - p) z z' a row.
 
-    minimize trace((ridge I + information of labels and batch)^-1 information of all)
+    minimize trace((ridge I + information known)^-1 mean information of all)
+    known = (sum over L labels + B times the sum over the B rows of the batch) / (L + B)
 
 Cost. M D^2 once, then 6 M D for each row of the batch; M = min(N, `considered`). A change of one
 row is of rank one, so both quadratic forms of every row are kept up to date by two products.
 Needs. A head.
-Deviations. Above `considered` rows (and 10 B), rows and the information of all come from a uniform
-sample of that size.
+Deviations. A row of the batch weighs B times what a label does, which is what both authors' code
+does. Above `considered` rows (and 10 B), rows and the information of all come from a uniform sample
+of that size.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def pick(
     total = len(labeled) + budget
     everything = (scores.T @ scores + labeled.T @ labeled) / (len(scores) + len(labeled))
     known = ridge * torch.eye(scores.shape[1], dtype=scores.dtype) + labeled.T @ labeled / total
-    design = Design(scores / total**0.5, known, everything)
+    design = Design(scores * (budget / total) ** 0.5, known, everything)
     picked: list[int] = []
     for _ in range(min(OVERSAMPLED * budget, len(rows))):
         left = np.setdiff1d(np.arange(len(rows)), picked)
