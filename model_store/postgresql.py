@@ -32,8 +32,8 @@ HURRIED_CONNECT_S = 2
 # A process that stands still within a transaction (it was stopped, its machine is gone) loses it,
 # and with it the rows that it locked.
 STALLED_MS = 5_000
-# The web process answers with 16 threads, the worker publishes with up to 8 beside its own.
-CONNECTIONS = {"pool_size": 4, "max_overflow": 16}
+# The web process answers with 16 threads, the worker publishes with up to 16 beside its own.
+CONNECTIONS = {"pool_size": 4, "max_overflow": 24}
 # Of the lock that processes take turns by which change the tables: any number that is ours alone.
 TURNS = 0x_A1FA_0001
 

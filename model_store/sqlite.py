@@ -25,9 +25,13 @@ REFUSALS: Mapping[int, str] = {
 DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
+# The worker publishes with up to 16 threads beside its own.
+CONNECTIONS = {"pool_size": 4, "max_overflow": 24}
+
+
 def create_engine(url: str, busy_s: float) -> sa.Engine:
     """An engine whose connections wait for another process's lock for `busy_s` seconds."""
-    engine = sa.create_engine(url, connect_args={"timeout": busy_s})
+    engine = sa.create_engine(url, connect_args={"timeout": busy_s}, **CONNECTIONS)
     sa.event.listen(engine, "connect", _prepare)
     return engine
 

@@ -123,7 +123,7 @@ class LabelStudioClient:
 
     @property
     def request_s(self) -> float:
-        """How long a request took lately, in seconds; 0 before the first one."""
+        """How long a request that reads took lately, in seconds; 0 before the first one."""
         return self._transport.request_s
 
     def authorization(self) -> dict[str, str]:

@@ -30,14 +30,17 @@ LOOKED_AT = 200
 CHUNK = 8
 # A Label Studio on SQLite takes one write at a time; one that is only far away takes several.
 SLOW_REQUEST_S = 0.5
-REQUESTS_WHERE_SLOW = 32
+REQUESTS_WHERE_SLOW = 16
 MOST_WHERE_SLOW = 64
 # One that has more to do than it can gives each request its turn: with one at a time the supply
 # loses against three people who label.
 BUSY_REQUEST_S = 0.1
 REQUESTS_WHERE_BUSY = 3
-# A prediction whose answer was lost is stored after that long, or never.
+# A prediction whose answer was lost is mostly stored after that long. One that comes later still is
+# a second one, which `compare` deletes.
 STORED_AFTER_S = 0.5
+# Where answers go on being lost, other projects have their turn.
+AGAIN_FOR_S = 10.0
 
 
 def extend(
@@ -73,6 +76,7 @@ def publish(context: ProjectContext, state: RoundState, tasks: Sequence[QueuedTa
 
 def finish_interrupted(context: ProjectContext, state: RoundState) -> None:
     """Publish what was about to be; a prediction may have been stored without an answer."""
+    deadline = time.monotonic() + AGAIN_FOR_S
     while awaiting := context.journal.awaiting(state):
         ids = [task.task_id for task in awaiting]
         found = queue.published(context.client, context.project_id, state.model_version, ids)
@@ -84,7 +88,8 @@ def finish_interrupted(context: ProjectContext, state: RoundState) -> None:
                     if task.task_id not in found:
                         requests.store(task)
         except LabelStudioUnreachableError:
-            if len(context.journal.awaiting(state)) == len(awaiting):
+            is_over = time.monotonic() > deadline
+            if is_over or len(context.journal.awaiting(state)) == len(awaiting):
                 raise
             time.sleep(STORED_AFTER_S)
 

@@ -40,7 +40,7 @@ def reconcile(worker: WorkerContext, key: str) -> bool:
     if state is None:
         return False
     is_check, more, trouble = connecting.is_check_due(worker, state), None, None
-    if is_check:
+    if is_check and _is_routine(worker, state):
         # Who labels does not wait for the requests that a look at the connection takes.
         started = time.monotonic()
         more = _advance_if_possible(worker, state)
@@ -68,6 +68,17 @@ def reconcile(worker: WorkerContext, key: str) -> bool:
     return more
 
 
+def _is_routine(worker: WorkerContext, state: ProjectState) -> bool:
+    """Whether a look at the connection is due for its time alone.
+
+    Not where there is news of it, after an error, or where the last one is long ago: whatever has
+    the project's number now may be another one.
+    """
+    since_s = worker.journal.now() - state.checked_at
+    latest_s = worker.settings.poll_s + 2 * LATEST_CHECK_S
+    return state.connected and state.last_error is None and 0 <= since_s < latest_s
+
+
 def _is_put_off(worker: WorkerContext, before: ProjectState, pass_s: float, *, more: bool) -> bool:
     """Whether a look at the connection waits: the queue may run dry within a pass or two.
 
@@ -88,8 +99,6 @@ def _is_put_off(worker: WorkerContext, before: ProjectState, pass_s: float, *, m
 
 def _advance_if_possible(worker: WorkerContext, state: ProjectState) -> bool | None:
     """The same as `_advance`; None where a look at the connection has to come first."""
-    if not state.connected:
-        return None
     try:
         return _advance(ProjectContext.of(worker, state), state)
     except (LabelConfigError, LabelStudioError, SettingsError) as error:

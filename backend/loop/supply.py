@@ -34,6 +34,8 @@ FIRST_TASKS = 8
 PUBLISH_FOR_S = 1.0
 # Nobody puts off many tasks in so short a time.
 DRAFTS_EVERY_S = 5.0
+# While the queue lacks tasks, these come first.
+SELDOM_DRAFTS_S = 30.0
 
 
 def wanted_ahead(context: ProjectContext, state: RoundState) -> int:
@@ -104,7 +106,7 @@ def top_up(context: ProjectContext, state: RoundState) -> bool:
     deadline = time.monotonic() + PUBLISH_FOR_S
     more = asked.bring_forward(context, state)
     more |= _fill(context, state, wanted_ahead(context, state), deadline)
-    return more or _note_put_off(context, state)
+    return _note_put_off(context, state, SELDOM_DRAFTS_S if more else DRAFTS_EVERY_S) or more
 
 
 def _fill(
@@ -126,13 +128,13 @@ def _fill(
     return False
 
 
-def _note_put_off(context: ProjectContext, state: RoundState) -> bool:
+def _note_put_off(context: ProjectContext, state: RoundState, every_s: float) -> bool:
     """Look now and then at the drafts: a task of which somebody keeps one is for nobody else.
 
     Whether there are new ones, for which the queue lacks others.
     """
     project = context.journal.project(context.key)
-    if project is None or 0 <= context.journal.now() - project.drafts_read_at < DRAFTS_EVERY_S:
+    if project is None or 0 <= context.journal.now() - project.drafts_read_at < every_s:
         return False
     before = context.journal.queue_progress(state).waiting
     waiting = [task.task_id for task in context.journal.waiting_tasks(state)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from backend.errors import LabelStudioError
@@ -17,6 +19,7 @@ LABEL_CONFIG = """
   <Choices name="label" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices>
 </View>
 """
+LOOK_IS_DUE_S = 40.0
 OTHER_CONFIG = LABEL_CONFIG.replace("dog", "hound")
 
 
@@ -47,7 +50,10 @@ class ImitatedSteps:
 def journal(tmp_path) -> Journal:
     journal = Journal.in_folder(tmp_path)
     journal.note_changed(KEY)
-    journal.update_project(KEY, connected=True, label_config=LABEL_CONFIG)
+    looked_at = journal.now() - LOOK_IS_DUE_S
+    journal.update_project(
+        KEY, connected=True, label_config=LABEL_CONFIG, checked_at=looked_at, last_error=None
+    )
     journal.open_round(round_state(1, finished_at=1.0))
     return journal
 
@@ -100,7 +106,7 @@ def test_a_look_at_the_connection_waits_no_longer_when_it_waited_long(
     worker, imitated, monkeypatch
 ):
     set_lasting(monkeypatch, False)
-    monkeypatch.setattr(reconcile, "LATEST_CHECK_S", 0.0)
+    worker.checks_put_off[KEY] = time.monotonic() - reconcile.LATEST_CHECK_S
     reconcile.reconcile(worker, KEY)
     assert imitated.done == ["advance", "look"]
 
@@ -131,6 +137,23 @@ def test_project_is_advanced_again_when_a_look_finds_another_label_config(
     imitated.config = OTHER_CONFIG
     reconcile.reconcile(worker, KEY)
     assert imitated.done == ["advance", "look", "advance"]
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        {"checked_at": 0.0},  # Label Studio says that the project changed
+        {"checked_at": 1.0},  # nobody looked for long: it may be another project
+        {"last_error": "the round fails"},  # whatever failed, the look may end it
+    ],
+)
+def test_a_look_comes_first_when_there_is_reason_to_doubt(
+    worker, imitated, journal, monkeypatch, news
+):
+    set_lasting(monkeypatch, True)
+    journal.update_project(KEY, **news)
+    reconcile.reconcile(worker, KEY)
+    assert imitated.done == ["look", "advance"]
 
 
 def test_a_look_comes_first_when_the_queue_is_in_trouble(worker, imitated, journal, monkeypatch):

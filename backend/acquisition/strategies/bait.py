@@ -49,7 +49,9 @@ def pick(
     scores = fisher_rows(head, pool.embeddings[rows])
     labeled = fisher_rows(head, pool.labeled_embeddings)
     total = len(labeled) + budget
-    everything = (scores.T @ scores + labeled.T @ labeled) / (len(scores) + len(labeled))
+    # The rows that are considered stand for all.
+    pooled = scores.T @ scores * (len(pool.ids) / len(rows))
+    everything = (pooled + labeled.T @ labeled) / (len(pool.ids) + len(labeled))
     known = ridge * torch.eye(scores.shape[1], dtype=scores.dtype) + labeled.T @ labeled / total
     design = Design(scores * (budget / total) ** 0.5, known, everything)
     picked: list[int] = []

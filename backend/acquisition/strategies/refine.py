@@ -5,7 +5,8 @@ picks batches from random parts of the pool; what nobody picked goes; that is re
 picked, and the last choice is made by coverage, among rows that are valuable for some reason.
 Source. Huseljic, Herde, Rauch, Hahn and Sick, "Cleaning the Pool: Progressive Filtering of
 Unlabeled Pools in Deep Active Learning", CVPR 2026, arXiv 2511.22344 (its name there: Refine).
-Cost. `depth` times `batches` picks from at most `part` rows each, then uherding on what is left.
+Cost. `depth` times `batches` picks from at most `part` rows each, then uherding on what is left: a
+minute and more where a pool is large, in which a worker does nothing for other projects.
 Needs. A head, labels of two classes.
 Deviations. The first parts hold at most `share` of the pool too: where they held all of it,
 strategies without chance would pick the same batch each time.
