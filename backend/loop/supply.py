@@ -92,13 +92,13 @@ def publish_first(context: ProjectContext, state: RoundState) -> bool:
 
 
 def serves_whoever_asks(context: ProjectContext, state: RoundState) -> bool:
-    """Whether what is left of a round's queue lasts until more of it is published.
+    """Whether what is left of a round's queue lasts until more of it is published, if there is any.
 
     What was published first may have been labeled meanwhile, by the queue before.
     """
-    progress = context.journal.queue_progress(state)
-    least = FIRST_TASKS + _people(context)
-    return progress.waiting >= min(least, state.n_pool)
+    left = context.journal.tasks.counts(context.key).pool
+    least = min(FIRST_TASKS + _people(context), left)
+    return context.journal.queue_progress(state).waiting >= least
 
 
 def top_up(context: ProjectContext, state: RoundState) -> bool:

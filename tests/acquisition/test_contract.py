@@ -335,7 +335,7 @@ BAD_OPTIONS = [
     ("alfa-mix", {"diversify_by": "x"}, "diversify must be one of kmeans, .*; found 'x'"),
     ("alfa-mix-learned", {"diversify_by": "symmetric-kl"}, "does not work with a learned alpha"),
     ("alfa-herding", {"epsilon": 0}, "epsilon must be a number above 0; found 0"),
-    ("bait", {"ridge": 0}, "ridge must be above 0; found 0"),
+    ("bait", {"ridge": 0}, "ridge must be at least 0.001; found 0"),
     ("refine", {"depth": -1}, "depth must be at least 0; found -1"),
     ("refine", {"batches": 8}, "batches must be at least 9; found 8"),
     ("refine", {"share": 0}, "share must be above 0, and at most 1; found 0"),

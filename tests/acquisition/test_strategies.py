@@ -18,6 +18,7 @@ from backend.acquisition.strategies.badge import gradient_space
 from backend.acquisition.strategies.bald import mutual_information
 from backend.acquisition.strategies.deepfool import linear_distances, walked_distances
 from backend.acquisition.strategies.gcnal import Adjacency, labeled_loss
+from backend.acquisition.strategies.maxherding import considered_rows
 from backend.acquisition.strategies.probcover import pure_radius
 from backend.acquisition.strategies.typiclust import mean_neighbor_distance
 from backend.acquisition.strategies.uherding import labeled_spacing, tempered_doubt
@@ -319,11 +320,16 @@ def test_tcm_is_typiclust_until_classes_have_three_labels_on_average(labels, typ
     np.testing.assert_array_equal(choose("tcm", pool, 5).rows, expected.rows)
 
 
-@pytest.mark.parametrize("labels", [3 * [0, 1, 2], []])
-def test_bait_adds_and_drops_what_leaves_least_unexplained(labels, make_pool):
-    """Against plain inverses of the whole matrices, row by row."""
+@pytest.mark.parametrize(("labels", "budget"), [(3 * [0, 1, 2], 4), ([], 4), (3 * [0, 1, 2], 2)])
+def test_bait_adds_and_drops_what_leaves_least_unexplained(labels, budget, make_pool):
+    """Against plain inverses of the whole matrices, row by row.
+
+    Ten batches are considered at least: all of 30 rows for 4, and 20 that stand for them for 2.
+    """
     pool = make_pool(rows=30, dim=4, classes=3, labels=labels, dtype=np.float64)
-    budget, ridge = 4, 0.5
+    considered = considered_rows(pool, budget, 1, np.random.default_rng(0)).tolist()
+    assert len(considered) == min(30, 10 * budget)
+    ridge = 0.5
 
     def fisher(embeddings):
         logits = torch.tensor(embeddings @ pool.head.weight.T + pool.head.bias)
@@ -332,7 +338,7 @@ def test_bait_adds_and_drops_what_leaves_least_unexplained(labels, make_pool):
         return scores[:, :, None] * scores[:, None]
 
     rows, labeled = fisher(pool.embeddings), fisher(pool.labeled_embeddings)
-    everything = np.concatenate([rows, labeled]).mean(0)
+    everything = (30 * rows[considered].mean(0) + labeled.sum(0)) / (30 + len(labeled))
 
     def unexplained(chosen):
         known = (labeled.sum(0) + budget * rows[chosen].sum(0)) / (len(labeled) + budget)
@@ -340,13 +346,13 @@ def test_bait_adds_and_drops_what_leaves_least_unexplained(labels, make_pool):
 
     picked = []
     for _ in range(2 * budget):
-        left = [row for row in range(30) if row not in picked]
+        left = [row for row in considered if row not in picked]
         picked.append(min(left, key=lambda row: unexplained([*picked, row])))
     while len(picked) > budget:
         picked.remove(
             min(picked, key=lambda row: unexplained([other for other in picked if other != row]))
         )
-    found = choose("bait", pool, budget, ridge=ridge)
+    found = choose("bait", pool, budget, ridge=ridge, considered=1)
     np.testing.assert_array_equal(found.rows, picked)
     assert found.statistics["unexplained"] == pytest.approx(unexplained(picked))
 

@@ -664,7 +664,7 @@ def test_queue_lasts_no_round_when_each_request_takes_long(context, journal, lab
 
 
 def test_new_queue_serves_whoever_asks_when_as_much_is_left_as_is_asked_for_at_once(
-    context, state, journal
+    context, state, journal, label_studio
 ):
     for person in range(3):
         label(journal, person, at=500.0, by=person)
@@ -673,3 +673,6 @@ def test_new_queue_serves_whoever_asks_when_as_much_is_left_as_is_asked_for_at_o
     # Ten of its first tasks were labeled meanwhile by the queue before.
     label(journal, *range(30, 40), at=500.0)
     assert not supply.serves_whoever_asks(context, state)
+    # And then all that it lacks: nothing is left to wait for.
+    label(journal, *set(range(30)).difference(label_studio.published()), at=500.0)
+    assert supply.serves_whoever_asks(context, state)

@@ -10,8 +10,8 @@ arXiv 2404.08981: the likeliest class against all others, p (1 - p) z z' a row.
     minimize trace((ridge I + information known)^-1 mean information of all)
     known = (sum over L labels + B times the sum over the B rows of the batch) / (L + B)
 
-Cost. M D^2 once, then 6 M D for each row of the batch; M = min(N, `considered`). A change of one
-row is of rank one, so both quadratic forms of every row are kept up to date by two products.
+Cost. (M + L) D^2 + D^3 once, then 6 M D for each row of the batch; M = min(N, `considered`). A
+change of one row is of rank one: two products keep both quadratic forms of every row up to date.
 Needs. A head.
 Deviations. A row of the batch weighs B times what a label does, which is what both authors' code
 does. Above `considered` rows (and 10 B), rows and the information of all come from a uniform sample
@@ -29,6 +29,8 @@ from backend.acquisition.heads import Head
 from backend.acquisition.strategies.maxherding import CONSIDERED, considered_rows
 from backend.errors import AcquisitionError
 
+# Below, what a row adds can no longer be told from rounding.
+LEAST_RIDGE = 1e-3
 # So many times the batch is added before it is pruned.
 OVERSAMPLED = 2
 
@@ -43,8 +45,8 @@ def pick(
 ) -> Picks:
     """The rows that are left, in the order in which they were added."""
     head = trained_head(pool, "bait")
-    if not ridge > 0:
-        raise AcquisitionError(f"ridge must be above 0; found {ridge}")
+    if not ridge >= LEAST_RIDGE:
+        raise AcquisitionError(f"ridge must be at least {LEAST_RIDGE}; found {ridge}")
     rows = considered_rows(pool, budget, considered, generator)
     scores = fisher_rows(head, pool.embeddings[rows])
     labeled = fisher_rows(head, pool.labeled_embeddings)
@@ -56,8 +58,9 @@ def pick(
     design = Design(scores * (budget / total) ** 0.5, known, everything)
     picked: list[int] = []
     for _ in range(min(OVERSAMPLED * budget, len(rows))):
-        left = np.setdiff1d(np.arange(len(rows)), picked)
-        picked.append(_first(left, -design.gains()[left], pool.ids[rows]))
+        gains = design.gains()
+        gains[picked] = -np.inf
+        picked.append(_first(np.arange(len(rows)), -gains, pool.ids[rows]))
         design.add(picked[-1])
     while len(picked) > budget:
         dropped = _first(np.array(picked), design.losses()[picked], pool.ids[rows])

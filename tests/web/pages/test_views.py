@@ -184,7 +184,7 @@ def test_random_choice_is_drawn_beside_the_curve_when_a_backtest_has_run(client,
     project.update_project(KEY, backtest_at=1.0)
     page = text_of(client.get("/projects/12/quality"))
     # Mean, lowest and highest of two runs.
-    assert "Random choice, in the backtest 10 55.0 50.0 60.0 20 77.5 75.0 80.0" in page
+    assert "mean, lowest and highest run 10 55.0 50.0 60.0 20 77.5 75.0 80.0" in page
 
 
 @pytest.mark.parametrize("rows", ["", "a,b\n1,2", "strategy,n_labeled,accuracy\nrandom,x"])
