@@ -11,6 +11,9 @@ export LABEL_STUDIO_VENV
 BIN := $(VENV)/bin
 # Test processes side by side, each with a Label Studio of its own; as many as there are cores.
 JOBS ?= 2
+# What tests write lies in memory where there is room for it: on a disk most of their time is fsync.
+MEMORY := $(shell df --output=avail --block-size=1G /dev/shm 2>/dev/null \
+	| awk 'NR == 2 && $$1 >= 4 {print "TMPDIR=/dev/shm"}')
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # Empty: PyPI's torch, with CUDA. Another index serves torch and torchvision alone, never a package
 # that only looks like one of ours: https://download.pytorch.org/whl/cpu
@@ -32,7 +35,7 @@ help: ## this list
 install: $(VENV)/.dev $(VENV)/.pretrain $(LABEL_STUDIO_VENV)/.installed ## both virtual environments: ours (.venv) and Label Studio's (.venv-label-studio)
 
 test: install chromium postgresql lint ## set everything up and run all tests; one file: make test ARGS=tests/demo
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	$(MEMORY) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 soak: install chromium postgresql ## faults on a running loop as a table (JSON=FILE keeps its rows), 30 minutes, then the tests that take minutes each
 	$(BIN)/python -m benchmarks soak $(if $(JSON),--json $(JSON))
