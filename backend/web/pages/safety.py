@@ -43,7 +43,9 @@ def make_safe(app: Flask, folder: Path, instance: str) -> None:
         # Cookies are the same for all ports of a host.
         SESSION_COOKIE_NAME=f"alfa-mix-{instance[:8]}",
         SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Strict",
+        # With "Strict" a link from elsewhere comes without the cookie, and a new one ends the forms
+        # that are open.
+        SESSION_COOKIE_SAMESITE="Lax",
     )
     app.after_request(_with_headers)
 
@@ -80,8 +82,7 @@ def _is_own_site(request: Request, settings: Settings) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return True
-    forwarded = request.headers.get("X-Forwarded-Host", "")
-    own = {request.host, forwarded, urlsplit(settings.public_url).netloc}
+    own = {request.host, urlsplit(settings.public_url).netloc}
     return urlsplit(origin).netloc in own - {""}
 
 

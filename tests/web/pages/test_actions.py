@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,10 @@ OWN = {"budget": "", "strategy": "", "audit": "", "preselect": ""}
 
 @pytest.fixture
 def token(client, project) -> str:
+    return token_of(client)
+
+
+def token_of(client) -> str:
     page = client.get("/projects/12").text
     return re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
 
@@ -121,6 +126,7 @@ def test_token_of_another_browser_is_refused(settings, client, project, token):
         {"Origin": "null"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
+        {"X-Forwarded-Host": "evil.example", "Origin": "https://evil.example"},
     ],
 )
 def test_form_of_another_site_is_refused(client, project, token, headers):
@@ -133,11 +139,18 @@ def test_form_of_another_site_is_refused(client, project, token, headers):
     [
         {"Origin": "http://localhost"},
         {"Sec-Fetch-Site": "same-origin", "Origin": "https://a-proxy.example"},
-        {"X-Forwarded-Host": "a-proxy.example", "Origin": "https://a-proxy.example"},
+        {"Origin": "https://a-proxy.example"},
     ],
 )
-def test_own_form_is_taken_also_behind_a_proxy(client, project, token, headers):
-    assert post(client, "do/pause", token, headers).status_code == 303
+def test_own_form_is_taken_also_behind_a_proxy(settings, project, headers):
+    named = replace(settings, public_url="https://a-proxy.example")
+    client = app_of(named, project).test_client()
+    assert post(client, "do/pause", token_of(client), headers).status_code == 303
+
+
+def test_token_stays_when_the_page_is_opened_again(client, project, token):
+    reply = client.get("/projects/12")
+    assert token_of(client) == token and "Set-Cookie" not in reply.headers
 
 
 def test_secret_outlasts_the_process(settings, client, project, token):
