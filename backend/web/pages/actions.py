@@ -12,7 +12,7 @@ from backend.errors import SettingsError
 from backend.label_studio import tab
 from backend.settings import Settings
 from backend.web.bodies import valid
-from backend.web.pages.contexts import ConfirmPage
+from backend.web.pages.contexts import ConfirmPage, OnwardPage
 from backend.web.pages.forms import OwnSettings, Selected
 from backend.web.pages.links import data_url
 from backend.web.pages.project import STRATEGIES, project_page
@@ -147,7 +147,7 @@ def open_tasks(project_id: int) -> ResponseReturnValue:
     here, state = pages(), _checked(project_id)
     client = here.access.client(state.access_token)
     tab_id = tab.make_selection(client, state.project_id, _selected(state))
-    return redirect(f"{data_url(here.settings, state)}?tab={tab_id}", 303)
+    return rendered(OnwardPage(f"{data_url(here.settings, state)}?tab={tab_id}"))
 
 
 def _checked(project_id: int) -> ProjectState:

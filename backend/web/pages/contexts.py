@@ -196,6 +196,17 @@ class ConfirmPage:
 
 
 @dataclass(frozen=True)
+class OnwardPage:
+    """Leads to a page of Label Studio's.
+
+    A form may not be answered with a redirect there: the policy of the pages covers where it ends.
+    """
+
+    TEMPLATE: ClassVar = "onward.html"
+    url: str
+
+
+@dataclass(frozen=True)
 class ErrorPage:
     """Why there is no page."""
 
@@ -296,6 +307,6 @@ class AccuracyFragment:
 
 
 PAGES = (
-    *(HomePage, ProjectPage, ConfirmPage, ErrorPage),
+    *(HomePage, ProjectPage, ConfirmPage, OnwardPage, ErrorPage),
     *(FindingsFragment, QualityFragment, AccuracyFragment),
 )
