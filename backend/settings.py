@@ -181,7 +181,8 @@ class Settings:
         "",
         _url,
         "The URL that was pasted into Label Studio. Empty: found out; needed where the backend "
-        "cannot reach itself by it and a project has several ML backends.",
+        "cannot reach itself by it and a project has several ML backends, or where the pages are "
+        "opened by another name with a dot (docs/pages.md).",
     )
     basic_auth_user: str = _setting(
         "BASIC_AUTH_USER", "", _text, "User that Label Studio must name; empty: no authentication."

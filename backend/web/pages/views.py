@@ -19,6 +19,7 @@ from backend.web.pages.backtest import verdict
 from backend.web.pages.contexts import AccuracyFragment, ErrorPage, FindingsFragment
 from backend.web.pages.forms import Shown
 from backend.web.pages.home import cards, home_page
+from backend.web.pages.hosts import is_own_host
 from backend.web.pages.pool_map import map_points
 from backend.web.pages.progress import progress_of, published_number
 from backend.web.pages.project import project_page
@@ -38,6 +39,22 @@ blueprint = Blueprint(
     "pages", __name__, template_folder=str(ROOM / "templates"), static_folder=str(ROOM / "static")
 )
 ID = f"int(max={2**63 - 1})"
+
+
+@blueprint.before_request
+def refuse_names_of_others() -> None:
+    """Without credentials, show nothing to a site that has its name lead here."""
+    here = pages()
+    if here.settings.basic_auth_user or not _tells_of_projects():
+        return
+    if not is_own_host(request.host, here.settings, here.journal):
+        abort(
+            421,
+            f"found the name {request.host!r}, which may be another site's; needed without "
+            "credentials is an IP address, a name without a dot, or that of ALFAMIX_PUBLIC_URL. "
+            "Set ALFAMIX_PUBLIC_URL to the URL in the browser, or BASIC_AUTH_USER and "
+            "BASIC_AUTH_PASS",
+        )
 
 
 @blueprint.get("/")
@@ -176,6 +193,12 @@ def refused(error: AlfaMixError) -> ResponseReturnValue:
         message = "What is stored cannot be read or written; the log says more."
         return _error("Not now", message, 503)
     return _error("Refused", str(error), 400)
+
+
+def _tells_of_projects() -> bool:
+    """Not what is the same everywhere, nor what `/` answers a program."""
+    is_health = request.endpoint == "pages.home" and not wants_page(request)
+    return request.endpoint != "pages.static" and not is_health
 
 
 def _findings(project_id: int | None) -> ResponseReturnValue:

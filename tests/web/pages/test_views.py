@@ -53,6 +53,40 @@ def test_page_is_refused_without_credentials_but_health_is_not(settings, journal
     assert client.get("/").status_code == 200
 
 
+OWN_HOSTS = ["localhost:9090", "127.0.0.1", "[::1]:9090", "10.0.0.5:9090", "gpu1", "a.localhost"]
+
+
+@pytest.mark.parametrize("host", [*OWN_HOSTS, "Pages.example:9090", "row.example"])
+def test_pages_are_shown_by_an_address_and_by_names_that_the_admin_gave(settings, project, host):
+    project.update_project(KEY, row_url="https://row.example:9090/ml")
+    named = replace(settings, public_url="https://pages.example")
+    client = app_of(named, project).test_client()
+    assert client.get("/projects/12", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "x@y", "", "[::1"])
+def test_names_of_others_are_shown_nothing_without_credentials(settings, client, project, host):
+    # Nobody but a stranger spoke of this row.
+    project.note_changed(OTHER)
+    project.update_project(OTHER, row_url="http://evil.example:9090")
+    headers = {"Host": host} | BROWSER
+    for path in ("/", "/progress", "/findings", "/projects/12", "/projects/12/thumbnails/100"):
+        reply = client.get(path, headers=headers)
+        assert reply.status_code == 421
+        assert "Pets" not in reply.text and "ALFAMIX_PUBLIC_URL" in reply.text
+    assert client.post("/projects/12/do/pause", headers=headers).status_code == 421
+    assert client.get("/", headers={"Host": host}).json["status"] == "UP"
+    for path in ("/health", "/metrics", "/static/style.css"):
+        assert client.get(path, headers=headers).status_code == 200
+    closed = replace(settings, basic_auth_user="admin", basic_auth_pass="secret")
+    asked = (
+        app_of(closed, project)
+        .test_client()
+        .get("/projects/12", headers=headers, auth=("admin", "secret"))
+    )
+    assert asked.status_code == 200
+
+
 def test_every_answer_says_what_browsers_may_do(client):
     for path in ("/", "/status", "/projects/1", "/static/app.js"):
         headers = client.get(path, headers=BROWSER).headers
