@@ -31,7 +31,8 @@ from model_store.task_mirror import MirroredTask
 KEY = "1.1700000000"
 BATCH = 1000
 MAP_POINTS = 5000
-DRAWS = 500
+DRAWS = 10_000
+DRAWS_A_ROUND = 100
 TIMES = 20
 BROWSER = {"Accept": "text/html"}
 PATHS = ("/", "/projects/1", "/projects/1/progress", "/projects/1/map", "/projects/1/quality")
@@ -45,7 +46,7 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         client = _client(Path(folder), arguments.tasks, arguments.classes)
-        print(f"{arguments.tasks:,} tasks, {arguments.classes} classes; ms")
+        print(f"{arguments.tasks:,} tasks, {arguments.classes} classes, {DRAWS:,} draws; ms")
         print(f"{'':24}{'first':>8}{'median':>8}")
         for path in PATHS:
             times = [_ms(lambda path=path: client.get(path, headers=BROWSER)) for _ in range(TIMES)]
@@ -82,7 +83,8 @@ def _fill(journal: Journal, folder: ProjectFolder, tasks: int, num_classes: int)
         pool=tasks - labeled,
     )
     journal.tasks.put(KEY, [_task(number, labeled, classes) for number in range(1, tasks + 1)])
-    state = _round(classes, labeled, tasks - labeled)
+    rounds = max(1, min(DRAWS, labeled) // DRAWS_A_ROUND)
+    state = _round(rounds - 1, classes, labeled, tasks - labeled)
     journal.open_round(state)
     pool = generator.permutation(np.arange(labeled + 1, tasks + 1))
     queue = [
@@ -90,19 +92,18 @@ def _fill(journal: Journal, folder: ProjectFolder, tasks: int, num_classes: int)
         for rank, task_id in enumerate(pool[:BATCH])
     ]
     journal.add_to_queue(state, queue)
-    probabilities = {name: round(1 / num_classes, 6) for name in classes}
-    measured = np.arange(1, min(DRAWS, labeled) + 1)
-    draws = [Draw(int(task_id), 100 + int(task_id), 0.01, probabilities) for task_id in measured]
-    journal.audits.note(KEY, 0, draws)
+    for number in range(rounds):
+        drawn = range(number * DRAWS_A_ROUND + 1, (number + 1) * DRAWS_A_ROUND + 1)
+        journal.audits.note(KEY, number, _draws(drawn, classes, generator))
     labels = generator.integers(0, num_classes, len(pool)).astype(np.int32)
     epsilons = generator.random(len(pool)).astype(np.float32)
     write_ranking(
-        folder.ranking_file(0),
+        folder.ranking_file(state.number),
         Ranking(pool, np.arange(len(pool)), labels, epsilons, epsilons, epsilons < 0.2, labels),
     )
     shown = generator.permutation(np.arange(1, tasks + 1))[:MAP_POINTS]
     points = generator.random((len(shown), 2)).astype(np.float32)
-    write_map(folder.map_file(0), PoolMap(shown, points, 0, "pca"))
+    write_map(folder.map_file(state.number), PoolMap(shown, points, 0, "pca"))
 
 
 def _task(number: int, labeled: int, classes: list[str]) -> MirroredTask:
@@ -111,17 +112,25 @@ def _task(number: int, labeled: int, classes: list[str]) -> MirroredTask:
     return MirroredTask(number, uri, None, key, name, name is not None, False, None, None)
 
 
-def _round(classes: list[str], labeled: int, pool: int) -> RoundState:
+def _draws(ids: range, classes: list[str], generator: np.random.Generator) -> list[Draw]:
+    given = generator.dirichlet(np.full(len(classes), 0.1), size=len(ids)).round(6).tolist()
+    return [
+        Draw(task_id, ids.stop, 0.01, dict(zip(classes, row, strict=True)))
+        for task_id, row in zip(ids, given, strict=True)
+    ]
+
+
+def _round(number: int, classes: list[str], labeled: int, pool: int) -> RoundState:
     return RoundState(
         key=KEY,
-        number=0,
+        number=number,
         phase=phases.DONE,
         strategy="auto",
         settings={"seed": "0"},
         classes=classes,
         n_labeled=labeled,
         n_pool=pool,
-        model_version="alfa-mix r0",
+        model_version=f"alfa-mix r{number}",
         checkpoint=None,
         features_version=None,
         statistics={"reason": "labels"},

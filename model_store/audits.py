@@ -6,8 +6,9 @@ the draw is closed: whoever labels it from then on was served it because it was 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import sqlalchemy as sa
 
@@ -54,8 +55,21 @@ class AuditedTask:
         return not self.is_closed and self.class_name in self.draw.probabilities
 
 
+@dataclass(frozen=True)
+class MeasuredRound:
+    """How often the head of round `number`, on `n_labeled` labels, was right in measured draws."""
+
+    number: int
+    n_labeled: int
+    right: int
+    total: int
+
+
 class Audits:
-    """The journal's table of draws."""
+    """The journal's table of draws.
+
+    A row with the probabilities of many classes takes long to read: what can do without does.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -63,31 +77,81 @@ class Audits:
     def note(self, key: str, number: int, draws: Sequence[Draw]) -> None:
         """Note what a round drew, instead of what was noted for it before."""
         here = (audit.c.key == key) & (audit.c.number == number)
-        rows = [{"key": key, "number": number, **values_of(draw)} for draw in draws]
+        rows = [
+            {"key": key, "number": number, "predicted": draw.predicted, **values_of(draw)}
+            for draw in draws
+        ]
         with self._database.transaction(alone=True) as connection:
             connection.execute(audit.delete().where(here))
             if rows:
                 connection.execute(audit.insert(), rows)
 
-    def of(self, key: str) -> list[AuditedTask]:
-        """All draws of a project whose task is still there, by round and task."""
-        columns = [*columns_of(Draw, audit), audit.c.number, audit.c.is_closed]
+    def of(self, key: str, since: int = 0) -> list[AuditedTask]:
+        """The draws of round `since` and later whose task is still there, by round and task."""
+        return self._audited(key, audit.c.number >= since)
+
+    def among(self, key: str, number: int, task_ids: Sequence[int]) -> list[AuditedTask]:
+        """Those of some 10,000 tasks at most that round `number` drew, by id."""
+        return self._audited(key, audit.c.number == number, audit.c.task_id.in_(task_ids))
+
+    def count(self, key: str) -> int:
+        """How many draws of a project were ever noted."""
+        statement = sa.select(sa.func.count()).select_from(audit).where(audit.c.key == key)
+        return int(self._database.scalar(statement))
+
+    def measured_rounds(self, key: str) -> list[MeasuredRound]:
+        """The rounds of which any draw is measured, by number."""
+        is_right = sa.case((audit.c.predicted == task.c.class_name, 1), else_=0)
+        group = (audit.c.number, audit.c.n_labeled, task.c.class_name)
         statement = (
-            sa.select(*columns, task.c.class_name, task.c.is_skipped)
-            .join(task, (task.c.key == audit.c.key) & (task.c.task_id == audit.c.task_id))
-            .where(audit.c.key == key)
-            .order_by(audit.c.number, audit.c.task_id)
+            sa.select(*group, sa.func.sum(is_right).label("right"), sa.func.count().label("total"))
+            .join(task, _is_task())
+            .where(audit.c.key == key, sa.not_(audit.c.is_closed), task.c.class_name.is_not(None))
+            .group_by(*group)
+            .order_by(*group)
         )
-        return [_audited(row) for row in self._database.rows(statement)]
+        classes = self._classes(key)
+        rows = (
+            one for one in self._database.rows(statement) if one.class_name in classes[one.number]
+        )
+        found = {head: list(each) for head, each in groupby(rows, key=lambda row: row[:2])}
+        return [
+            MeasuredRound(
+                number,
+                n_labeled,
+                right=sum(row.right for row in each),
+                total=sum(row.total for row in each),
+            )
+            for (number, n_labeled), each in found.items()
+        ]
 
     def open_ids(self, key: str) -> set[int]:
         """The tasks that are to be labeled without a hint: drawn, not closed, without a label."""
         statement = (
             sa.select(audit.c.task_id)
-            .join(task, (task.c.key == audit.c.key) & (task.c.task_id == audit.c.task_id))
+            .join(task, _is_task())
             .where(audit.c.key == key, sa.not_(audit.c.is_closed), sa.not_(task.c.is_done))
         )
         return {row.task_id for row in self._database.rows(statement)}
+
+    def _audited(self, key: str, *which: sa.ColumnElement[bool]) -> list[AuditedTask]:
+        columns = [*columns_of(Draw, audit), audit.c.number, audit.c.is_closed]
+        statement = (
+            sa.select(*columns, task.c.class_name, task.c.is_skipped)
+            .join(task, _is_task())
+            .where(audit.c.key == key, *which)
+            .order_by(audit.c.number, audit.c.task_id)
+        )
+        return [_audited(row) for row in self._database.rows(statement)]
+
+    def _classes(self, key: str) -> dict[int, Collection[str]]:
+        """What the head of each round told apart: the same in all of its draws."""
+        first = sa.select(audit.c.number, sa.func.min(audit.c.task_id).label("task_id"))
+        one = first.where(audit.c.key == key).group_by(audit.c.number).subquery()
+        is_one = (audit.c.number == one.c.number) & (audit.c.task_id == one.c.task_id)
+        statement = sa.select(audit.c.number, audit.c.probabilities).join(one, is_one)
+        rows = self._database.rows(statement.where(audit.c.key == key))
+        return {row.number: row.probabilities for row in rows}
 
 
 def closing(key: str, number: int, task_ids: Sequence[int]) -> sa.Update:
@@ -97,6 +161,10 @@ def closing(key: str, number: int, task_ids: Sequence[int]) -> sa.Update:
     """
     is_earlier = (audit.c.key == key) & (audit.c.number < number)
     return audit.update().where(is_earlier, audit.c.task_id.in_(task_ids)).values(is_closed=True)
+
+
+def _is_task() -> sa.ColumnElement[bool]:
+    return (task.c.key == audit.c.key) & (task.c.task_id == audit.c.task_id)
 
 
 def _audited(row: sa.Row) -> AuditedTask:

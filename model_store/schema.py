@@ -12,7 +12,7 @@ from model_store import phases
 
 metadata = sa.MetaData()
 # Counted up by whoever changes a table; MOVES says what becomes of the rows.
-LAYOUT = 5
+LAYOUT = 6
 
 
 class Text(sa.types.TypeDecorator):
@@ -203,6 +203,8 @@ audit = sa.Table(
     sa.Column("probabilities", sa.JSON, nullable=False),
     # A later round served the task before it had a label: it was chosen, not drawn.
     _flag("is_closed"),
+    # Since layout 6. The class with the highest of them.
+    _text("predicted"),
     sa.Index("ix_audit_task", "key", "task_id"),
 )
 
@@ -386,5 +388,24 @@ def _to_layout_3(connection: sa.Connection) -> None:
     connection.execute(reading.delete())
 
 
+def _to_layout_6(connection: sa.Connection) -> None:
+    """What a drawn task was taken for stands beside its probabilities, to be read without them."""
+    draws = connection.execute(sa.select(*audit.primary_key, audit.c.probabilities))
+    found = [
+        {
+            **{"of_key": row.key, "of_number": row.number, "of_task_id": row.task_id},
+            "predicted": max(row.probabilities, key=row.probabilities.__getitem__),
+        }
+        for row in draws
+    ]
+    if found:
+        names = [column.name for column in audit.primary_key]
+        here = [audit.c[name] == sa.bindparam(f"of_{name}") for name in names]
+        connection.execute(audit.update().where(*here), found)
+
+
 # What is not done by creating what is missing: where else an earlier layout's rows belong.
-MOVES: Mapping[int, Callable[[sa.Connection], None]] = {2: _to_layout_2, 3: _to_layout_3}
+MOVES: Mapping[int, Callable[[sa.Connection], None]] = {
+    **{2: _to_layout_2, 3: _to_layout_3},
+    6: _to_layout_6,
+}

@@ -15,7 +15,7 @@ from backend.evaluation.calibration import (
     temperature,
 )
 from backend.evaluation.intervals import Estimate, confusion, recalls, share
-from backend.evaluation.learning_curve import LearningCurve, Measurement, measurements
+from backend.evaluation.learning_curve import LearningCurve, Measurement, gathered
 from backend.evaluation.stop_advice import Advice, Verdict, advise
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "advise",
     "confusion",
     "expected_calibration_error",
-    "measurements",
+    "gathered",
     "recalls",
     "reliability",
     "share",

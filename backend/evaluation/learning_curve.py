@@ -49,12 +49,14 @@ class Measurement:
     total: int
 
 
-def measurements(outcomes: Iterable[tuple[int, bool]]) -> list[Measurement]:
-    """Labels and whether the head was right, of each task, gathered by the number of labels."""
-    found: dict[int, list[bool]] = {}
-    for n_labeled, is_right in outcomes:
-        found.setdefault(n_labeled, []).append(is_right)
-    return [Measurement(n, sum(found[n]), len(found[n])) for n in sorted(found)]
+def gathered(measured: Iterable[Measurement]) -> list[Measurement]:
+    """One measurement for each number of labels, by that number."""
+    found: dict[int, Measurement] = {}
+    for one in measured:
+        known = found.get(one.n_labeled, Measurement(one.n_labeled, 0, 0))
+        right, total = known.right + one.right, known.total + one.total
+        found[one.n_labeled] = Measurement(one.n_labeled, right, total)
+    return [found[n] for n in sorted(found)]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from backend.evaluation import LearningCurve, Measurement, measurements
+from backend.evaluation import LearningCurve, Measurement, gathered
 
 Truth = Callable[[float], float]
 
@@ -78,6 +78,6 @@ def test_interval_is_narrower_when_more_was_measured():
 
 
 def test_measurements_are_gathered_by_the_number_of_labels():
-    found = measurements([(30, True), (60, False), (30, False), (60, True), (60, True)])
+    found = gathered([Measurement(60, 2, 2), Measurement(30, 1, 2), Measurement(60, 0, 1)])
     assert found == [Measurement(30, 1, 2), Measurement(60, 2, 3)]
-    assert measurements([]) == []
+    assert gathered([]) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from model_store.audits import Draw
+from model_store.audits import Draw, MeasuredRound
 from tests.states import KEY, mirrored_task, queued_task, round_state
 
 CAT, DOG = {"cat": 0.75, "dog": 0.25}, {"cat": 0.4, "dog": 0.6}
@@ -85,3 +85,32 @@ def test_draws_are_forgotten_when_their_round_begins_anew(journal):
 def test_draw_is_left_out_when_its_task_is_gone(journal):
     journal.tasks.remove(KEY, [1])
     assert [found.draw.task_id for found in journal.audits.of(KEY)] == [2]
+
+
+def test_draws_are_read_from_a_round_on_and_among_tasks(journal):
+    journal.open_round(round_state(4))
+    journal.audits.note(KEY, 4, [draw(3)])
+    assert [found.draw.task_id for found in journal.audits.of(KEY, since=4)] == [3]
+    assert [found.draw for found in journal.audits.among(KEY, 3, [2, 3])] == [draw(2, DOG)]
+    assert journal.audits.count(KEY) == 3
+    assert journal.audits.count("9.1700000000") == 0
+
+
+def test_rounds_are_counted_like_their_draws(journal):
+    ids = range(4, 10)
+    journal.tasks.put(KEY, [mirrored_task(number) for number in ids])
+    journal.open_round(round_state(4))
+    journal.audits.note(KEY, 4, [draw(number, DOG if number % 3 else CAT) for number in ids])
+    assert journal.audits.measured_rounds(KEY) == []
+    label(journal, 1, "cat")
+    for number, name in enumerate(["cat", "dog", "cat", "bird", "dog"], start=4):
+        label(journal, number, name)
+    journal.open_round(round_state(5))
+    journal.add_to_queue(round_state(5), [queued_task(0, task_id=9)])
+    label(journal, 9, "cat")  # closed
+    # Round 4: 4 is a dog to it and a cat, 5 a dog and a dog, 6 a cat and a cat, 8 a dog and a dog;
+    # it knew no bird.
+    assert journal.audits.measured_rounds(KEY) == [
+        MeasuredRound(3, n_labeled=20, right=1, total=1),
+        MeasuredRound(4, n_labeled=20, right=3, total=4),
+    ]

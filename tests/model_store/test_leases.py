@@ -175,7 +175,8 @@ READS = {
     *("tasks.reading", "tasks.ids", "tasks.open_ids", "tasks.open_among", "tasks.sources"),
     *("tasks.without_image", "tasks.counts", "tasks.pace", "tasks.newest_annotation"),
     *("tasks.columns", "tunings.newest", "tunings.newest_done", "tunings.get"),
-    *("audits.of", "audits.open_ids", "asked.open_places", "rounds", "round", "tasks.known_among"),
+    *("audits.of", "audits.among", "audits.count", "audits.measured_rounds", "audits.open_ids"),
+    *("asked.open_places", "rounds", "round", "tasks.known_among"),
     *("overview.batch", "overview.class_counts", "overview.networks", "overview.source"),
     *("overview.classes_of", "overview.left_out"),
 }

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from backend.errors import StoreError
+from model_store.audits import Draw, MeasuredRound
 from model_store.journal import Journal, url_of
 from model_store.schema import LAYOUT, metadata
 from model_store.task_mirror import Reading
@@ -204,3 +205,18 @@ def test_tasks_of_layout_2_are_kept_and_read_again(layout_2, open_journal):
     journal = open_journal()
     assert journal.tasks.ids(KEY) == [1, 2, 3]
     assert not journal.tasks.reading(KEY).is_whole
+
+
+def test_draws_of_layout_5_are_measured_as_before(journal_url, open_journal):
+    journal = open_journal()
+    journal.note_changed(KEY)
+    journal.tasks.put(KEY, [mirrored_task(1, class_name="cat"), mirrored_task(2, class_name="cat")])
+    given = {1: {"cat": 0.75, "dog": 0.25}, 2: {"cat": 0.25, "dog": 0.75}}
+    journal.audits.note(KEY, 3, [Draw(task_id, 20, 0.1, given[task_id]) for task_id in given])
+    journal.close()
+    execute(
+        journal_url,
+        "ALTER TABLE audit DROP COLUMN predicted",
+        "UPDATE layout SET number = 5",
+    )
+    assert open_journal().audits.measured_rounds(KEY) == [MeasuredRound(3, 20, right=1, total=2)]

@@ -46,12 +46,12 @@ def batch_of(
     if published is None:
         return Batch((), 0, 0, 0, None, None)
     served = journal.overview.batch(state.key, published.number, start, SHOWN_TASKS)
+    task_ids = [task.task_id for task in served]
     progress = journal.queue_progress(published)
-    chosen = _chosen(folder, published, [task.task_id for task in served])
+    chosen = _chosen(folder, published, task_ids)
     drawn = {
         found.draw.task_id: found
-        for found in journal.audits.of(state.key)
-        if found.number == published.number
+        for found in journal.audits.among(state.key, published.number, task_ids)
     }
     tasks = [
         _task(settings, state, chosen, drawn, task, start + number)

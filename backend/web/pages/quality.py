@@ -11,10 +11,11 @@ import numpy as np
 from backend.evaluation import (
     Estimate,
     LearningCurve,
+    Measurement,
     advise,
     confusion,
     expected_calibration_error,
-    measurements,
+    gathered,
     recalls,
     reliability,
     share,
@@ -30,7 +31,7 @@ from backend.web.pages.contexts import (
     RecallRow,
     SurenessRow,
 )
-from model_store.audits import AuditedTask
+from model_store.audits import AuditedTask, MeasuredRound
 from model_store.journal import Journal, ProjectState, RoundState
 from model_store.project_folder import ProjectFolder
 
@@ -39,6 +40,10 @@ SHOWN_PAIRS = 12
 # A matrix of more classes is no help to the eye: the pairs are.
 MATRIX_CLASSES = 12
 MAX_KEPT = 256
+# What is confused and how sure it is are read from the newest rounds with so many measured tasks:
+# fewer leave wide intervals, older ones speak of heads that nobody uses any more. Of whole rounds,
+# as the tasks of a class often have ids side by side.
+NEWEST_TASKS = 200
 # Fewer tasks say nothing of calibration.
 CALIBRATED_FROM = 30
 # Temperatures nearer to 1 than this are called right.
@@ -57,18 +62,19 @@ class Qualities:
     ) -> QualityFragment:
         """How good the model of a project is."""
         published = journal.published_round(state.key)
-        audited = [one for one in journal.audits.of(state.key) if one.is_measured]
-        answers = hash(tuple((one.number, one.draw.task_id, one.class_name) for one in audited))
+        drawn = journal.audits.count(state.key)
         own_settings = tuple(sorted(state.own_settings.items()))
-        stamp = (answers, state.label_changes, own_settings, state.backtest_at)
+        stamp = (drawn, state.label_changes, own_settings, state.backtest_at)
         with self._lock:
             kept = self._kept.get(state.key)
             if kept is None or kept[0] != stamp:
                 if len(self._kept) >= MAX_KEPT:
                     self._kept.pop(next(iter(self._kept)))
                 own = settings.of_project(state.own_settings)
+                rounds = journal.audits.measured_rounds(state.key)
+                newest = _newest(journal, state.key, rounds)
                 random = random_curve(folder)
-                kept = (stamp, quality(own, state.labeled, published, audited, random))
+                kept = (stamp, quality(own, state.labeled, published, rounds, newest, random))
                 self._kept[state.key] = kept
             return kept[1]
 
@@ -77,20 +83,22 @@ def quality(
     settings: Settings,
     n_labeled: int,
     published: RoundState | None,
-    audited: Sequence[AuditedTask],
+    measured: Sequence[MeasuredRound],
+    newest: Sequence[AuditedTask],
     random: Sequence[CurvePoint],
 ) -> QualityFragment:
     """What the measured tasks say. n_labeled: how many labels the project has now.
 
-    random: the curve of a backtest, drawn beside the project's own.
+    newest: the measured tasks of the newest rounds. random: the curve of a backtest, drawn beside
+    the project's own.
     """
     classes = list(published.classes) if published else []
     more = settings.labels_a_round(max(1, len(classes)))
-    outcomes = [(one.draw.n_labeled, one.draw.predicted == one.class_name) for one in audited]
-    curve = LearningCurve(measurements(outcomes)) if outcomes else None
-    counts, found = _confused(classes, audited)
+    outcomes = [Measurement(one.n_labeled, one.right, one.total) for one in measured]
+    curve = LearningCurve(gathered(outcomes)) if outcomes else None
+    counts, found = _confused(classes, newest)
     return QualityFragment(
-        measured=len(audited),
+        measured=0 if curve is None else curve.total,
         accuracy="" if curve is None else estimate_words(curve.accuracy_at(n_labeled)),
         advice=advise(curve, n_labeled, more, settings.stop_gain).words,
         curve=[] if curve is None else _points(curve, n_labeled, more),
@@ -100,9 +108,9 @@ def quality(
         recalls=[
             RecallRow(name, estimate_words(one)) for name, one in zip(classes, found, strict=True)
         ],
-        matrix=counts.tolist() if audited and len(classes) <= MATRIX_CLASSES else [],
+        matrix=counts.tolist() if newest and len(classes) <= MATRIX_CLASSES else [],
         classes=classes,
-        calibration=calibration(classes, audited),
+        calibration=calibration(classes, newest),
     )
 
 
@@ -134,6 +142,16 @@ def calibration(classes: Sequence[str], audited: Sequence[AuditedTask]) -> Calib
             for one in bins
         ],
     )
+
+
+def _newest(journal: Journal, key: str, measured: Sequence[MeasuredRound]) -> Sequence[AuditedTask]:
+    """The measured tasks of the newest rounds that have NEWEST_TASKS of them, or of all."""
+    since, total = 0, 0
+    for one in reversed(measured):
+        since, total = one.number, total + one.total
+        if total >= NEWEST_TASKS:
+            break
+    return [one for one in journal.audits.of(key, since) if one.is_measured]
 
 
 def estimate_words(estimate: Estimate | None) -> str:

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
+from backend.process.startup import folder_of
 from backend.web.pages import wording
-from model_store.journal import UnreadableTask
+from model_store.journal import JOURNAL_NAME, UnreadableTask, url_of
 from model_store.project_folder import ROWS_NAME
+from tests.model_store.conftest import execute
 from tests.states import KEY, mirrored_task, round_state
 from tests.web.pages.conftest import BROWSER, app_of, confirm
 
@@ -248,6 +250,22 @@ def test_calibration_is_that_of_a_hand_count(client, project):
     # Nothing but chance is left: the temperature goes to its end.
     assert "too sure: 40 points off on average, temperature 20.00" in page
     assert "90 % 40 50.0 % (35.2 to 64.8)" in page  # Wilson's interval of 20 in 40
+
+
+def test_draws_of_earlier_rounds_are_not_read_with_their_probabilities(client, project, settings):
+    from model_store.audits import Draw
+
+    # 400 draws of rounds 1 and 2; round 3 has one.
+    tasks = [mirrored_task(number, class_name="cat") for number in range(500, 900)]
+    project.tasks.put(KEY, tasks)
+    sure = {"cat": 0.9, "dog": 0.1}
+    for number, ids in ((1, range(500, 700)), (2, range(700, 900))):
+        project.audits.note(KEY, number, [Draw(task_id, 10, 0.1, sure) for task_id in ids])
+    damaged = "UPDATE audit SET probabilities = 'damaged' WHERE number = 1 AND task_id > 500"
+    execute(url_of(folder_of(settings) / JOURNAL_NAME), damaged)
+    assert wording.DRAWN in client.get("/projects/12").text
+    assert "from 400 tasks drawn at random" in text_of(client.get("/projects/12/quality"))
+    assert client.get("/projects/12/accuracy").status_code == 200
 
 
 @pytest.mark.parametrize(
