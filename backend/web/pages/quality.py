@@ -64,7 +64,9 @@ class Qualities:
         published = journal.published_round(state.key)
         drawn = journal.audits.count(state.key)
         own_settings = tuple(sorted(state.own_settings.items()))
-        stamp = (drawn, state.label_changes, own_settings, state.backtest_at)
+        follows = None if published is None else (published.number, tuple(published.classes))
+        counts = (drawn, state.label_changes, state.labeled, state.pool)
+        stamp = (counts, follows, own_settings, state.backtest_at)
         with self._lock:
             kept = self._kept.get(state.key)
             if kept is None or kept[0] != stamp:

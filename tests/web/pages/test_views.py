@@ -252,6 +252,13 @@ def test_calibration_is_that_of_a_hand_count(client, project):
     assert "90 % 40 50.0 % (35.2 to 64.8)" in page  # Wilson's interval of 20 in 40
 
 
+def test_accuracy_speaks_of_the_classes_of_the_round_that_the_queue_follows(client, project):
+    project.tasks.put(KEY, [mirrored_task(101, class_name="dog")])
+    assert "bird" not in text_of(client.get("/projects/12/quality"))
+    project.open_round(round_state(4, classes=["cat", "dog", "bird"]))
+    assert "bird" in text_of(client.get("/projects/12/quality"))
+
+
 def test_draws_of_earlier_rounds_are_not_read_with_their_probabilities(client, project, settings):
     from model_store.audits import Draw
 
