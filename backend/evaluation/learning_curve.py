@@ -66,21 +66,31 @@ class LearningCurve:
     measured: Sequence[Measurement]
 
     @property
+    def fewest(self) -> int:
+        """The fewest labels that were measured: the curve says nothing of fewer."""
+        return self.measured[0].n_labeled
+
+    @property
     def total(self) -> int:
         """How many tasks were measured."""
         return sum(one.total for one in self.measured)
 
     def accuracy_at(self, n_labeled: float) -> Estimate:
-        """The accuracy on so many labels."""
+        """The accuracy on so many labels. ValueError: they are fewer than were ever measured."""
         return self._estimate(1 - self._errors_at(n_labeled))
 
     def gain(self, n_labeled: float, more: float) -> Estimate:
-        """What `more` labels add to the accuracy on `n_labeled`, in shares."""
+        """What `more` labels add to the accuracy on `n_labeled`, in shares.
+
+        ValueError: those are fewer than were ever measured.
+        """
         return self._estimate(self._errors_at(n_labeled) - self._errors_at(n_labeled + more))
 
     def _errors_at(self, n_labeled: float) -> np.ndarray:
         """(G,) errors at so many labels, by each point of the grid."""
-        multiple = n_labeled / self.measured[0].n_labeled
+        if n_labeled < self.fewest:
+            raise ValueError(f"{n_labeled} labels; the curve begins at {self.fewest}")
+        multiple = n_labeled / self.fewest
         first, floor, rate = _power_laws()
         by_power = first * (floor + (1 - floor) * multiple**-rate)
         first, rate = _odds()

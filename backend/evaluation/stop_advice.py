@@ -23,7 +23,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Advice:
-    """What `more` labels bring: `gain` in points of accuracy, None where too little is known.
+    """What `more` labels bring: `gain` in points of accuracy, None where it is not known.
 
     words: the same in a sentence.
     """
@@ -37,9 +37,15 @@ class Advice:
 def advise(curve: LearningCurve | None, n_labeled: int, more: int, stop_gain: float) -> Advice:
     """The advice for a project with so many labels; curve: None before anything was measured.
 
-    stop_gain: points of accuracy. STOP only where even the upper end of the gain's interval is
-    below.
+    more: 0 where no task is left. stop_gain: points of accuracy. STOP only there, or where even the
+    upper end of the gain's interval is below.
     """
+    if curve is not None and n_labeled < curve.fewest:
+        words = (
+            f"Labels were removed: {n_labeled} are left, and it was measured on {curve.fewest} and "
+            "more. It is measured again with the next batch."
+        )
+        return Advice(Verdict.UNKNOWN, more, None, words)
     if curve is None or not _is_enough(curve):
         measured = 0 if curve is None else curve.total
         words = (
@@ -47,6 +53,8 @@ def advise(curve: LearningCurve | None, n_labeled: int, more: int, stop_gain: fl
             f"{LEAST_ROUNDS} rounds, it can be told what more labels bring."
         )
         return Advice(Verdict.UNKNOWN, more, None, words)
+    if more == 0:
+        return Advice(Verdict.STOP, more, None, "No task is left to label.")
     found = curve.gain(n_labeled, more)
     points = Estimate(100 * found.value, 100 * found.low, 100 * found.high)
     verdict = Verdict.STOP if points.high < stop_gain else Verdict.GO_ON

@@ -81,3 +81,15 @@ def test_measurements_are_gathered_by_the_number_of_labels():
     found = gathered([Measurement(60, 2, 2), Measurement(30, 1, 2), Measurement(60, 0, 1)])
     assert found == [Measurement(30, 1, 2), Measurement(60, 2, 3)]
     assert gathered([]) == []
+
+
+def test_curve_says_nothing_of_fewer_labels_than_were_measured():
+    curve = LearningCurve([Measurement(n, 30, 40) for n in (200, 300, 400)])
+    assert curve.fewest == 200
+    found = curve.accuracy_at(200)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    for n_labeled in (199, 5, 0):
+        with pytest.raises(ValueError, match=f"{n_labeled} labels; the curve begins at 200"):
+            curve.accuracy_at(n_labeled)
+        with pytest.raises(ValueError, match="begins at 200"):
+            curve.gain(n_labeled, 500)

@@ -52,3 +52,14 @@ def test_go_on_is_said_when_the_upper_end_is_enough_though_the_mean_is_not():
     assert advise(curve, 180, 30, between).verdict is Verdict.GO_ON
     assert np.isclose(advise(curve, 180, 30, 100 * gain.high + 0.01).gain.high, 100 * gain.high)
     assert advise(curve, 180, 30, 100 * gain.high + 0.01).verdict is Verdict.STOP
+
+
+def test_nothing_is_advised_when_labels_were_removed():
+    found = advise(curve_of(6, 20, 0.9), 29, 30, 0.5)
+    assert (found.verdict, found.gain) == (Verdict.UNKNOWN, None)
+    assert found.words.startswith("Labels were removed: 29 are left, and it was measured on 30")
+
+
+def test_stop_is_said_when_no_task_is_left():
+    found = advise(curve_of(6, 20, 0.9), 180, 0, 0.5)
+    assert (found.verdict, found.words) == (Verdict.STOP, "No task is left to label.")

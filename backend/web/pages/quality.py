@@ -76,32 +76,33 @@ class Qualities:
                 rounds = journal.audits.measured_rounds(state.key)
                 newest = _newest(journal, state.key, rounds)
                 random = random_curve(folder)
-                kept = (stamp, quality(own, state.labeled, published, rounds, newest, random))
+                kept = (stamp, quality(own, state, published, rounds, newest, random))
                 self._kept[state.key] = kept
             return kept[1]
 
 
 def quality(
     settings: Settings,
-    n_labeled: int,
+    state: ProjectState,
     published: RoundState | None,
     measured: Sequence[MeasuredRound],
     newest: Sequence[AuditedTask],
     random: Sequence[CurvePoint],
 ) -> QualityFragment:
-    """What the measured tasks say. n_labeled: how many labels the project has now.
+    """What the measured tasks say of a project with as many labels as it has now.
 
     newest: the measured tasks of the newest rounds. random: the curve of a backtest, drawn beside
     the project's own.
     """
     classes = list(published.classes) if published else []
-    more = settings.labels_a_round(max(1, len(classes)))
+    n_labeled = state.labeled
+    more = min(settings.labels_a_round(max(1, len(classes))), state.pool)
     outcomes = [Measurement(one.n_labeled, one.right, one.total) for one in measured]
     curve = LearningCurve(gathered(outcomes)) if outcomes else None
     counts, found = _confused(classes, newest)
     return QualityFragment(
         measured=0 if curve is None else curve.total,
-        accuracy="" if curve is None else estimate_words(curve.accuracy_at(n_labeled)),
+        accuracy=_accuracy(curve, n_labeled),
         advice=advise(curve, n_labeled, more, settings.stop_gain).words,
         curve=[] if curve is None else _points(curve, n_labeled, more),
         rounds=[] if curve is None else _measured_rounds(curve),
@@ -164,10 +165,19 @@ def estimate_words(estimate: Estimate | None) -> str:
     return f"{value:.1f} % ({low:.1f} to {high:.1f})"
 
 
+def _accuracy(curve: LearningCurve | None, n_labeled: int) -> str:
+    if curve is None or n_labeled < curve.fewest:
+        return ""
+    return estimate_words(curve.accuracy_at(n_labeled))
+
+
 def _points(curve: LearningCurve, n_labeled: int, more: int) -> list[CurvePoint]:
-    """The curve from its first measurement to a batch from now."""
-    first = min(one.n_labeled for one in curve.measured)
-    at = np.unique(np.linspace(first, max(n_labeled, first) + more, CURVE_POINTS).round())
+    """The curve from its first measurement to a batch from now, or to the last one.
+
+    The last one where so few labels are left that the curve says nothing of them.
+    """
+    last = n_labeled + more if n_labeled >= curve.fewest else curve.measured[-1].n_labeled
+    at = np.unique(np.linspace(curve.fewest, last, CURVE_POINTS).round())
     return [_point(int(labels), curve.accuracy_at(float(labels))) for labels in at]
 
 

@@ -183,6 +183,7 @@ def test_model_is_sent_while_it_is_kept(client, project, folder):
 
 def test_accuracy_is_that_of_a_hand_count(client, project):
     # One draw of three was right.
+    project.update_project(KEY, labeled=10)
     draws = [(101, "cat"), (104, "cat"), (102, "dog")]
     for task_id, label in draws:
         project.tasks.put(KEY, [mirrored_task(task_id, class_name=label)])
@@ -229,6 +230,7 @@ def test_page_has_no_random_choice_when_the_rows_of_a_backtest_are_damaged(
 ):
     from model_store.audits import Draw
 
+    project.update_project(KEY, labeled=10)
     project.tasks.put(KEY, [mirrored_task(101, class_name="cat")])
     project.audits.note(KEY, 3, [Draw(101, 10, 0.1, {"cat": 0.9, "dog": 0.1})])
     folder.backtest.mkdir(parents=True)
@@ -259,10 +261,43 @@ def test_accuracy_speaks_of_the_classes_of_the_round_that_the_queue_follows(clie
     assert "bird" in text_of(client.get("/projects/12/quality"))
 
 
+@pytest.fixture
+def measured_project(project):
+    """Three rounds with ten tasks each measured, on 200, 300 and 400 labels."""
+    from model_store.audits import Draw
+
+    for number, n_labeled in enumerate((200, 300, 400), start=1):
+        ids = range(1000 * number, 1000 * number + 10)
+        project.tasks.put(KEY, [mirrored_task(task_id, class_name="cat") for task_id in ids])
+        given = [{"cat": 0.7, "dog": 0.3}] * 8 + [{"cat": 0.3, "dog": 0.7}] * 2
+        draws = [Draw(*one) for one in zip(ids, [n_labeled] * 10, [0.1] * 10, given, strict=True)]
+        project.audits.note(KEY, number, draws)
+    return project
+
+
+@pytest.mark.parametrize("labeled", [199, 5, 0])
+def test_no_accuracy_is_told_when_labels_were_removed(client, measured_project, labeled):
+    measured_project.update_project(KEY, labeled=labeled, pool=900)
+    page = text_of(client.get("/projects/12/quality"))
+    assert f"Labels were removed: {labeled} are left" in page
+    assert "right, from" not in page and "nan" not in page and " -" not in page
+    card = text_of(client.get("/projects/12/accuracy"))
+    assert card == "Accuracy: measured again with the next batch"
+
+
+@pytest.mark.parametrize(
+    ("pool", "words"), [(900, "20 more labels:"), (7, "7 more labels:"), (0, "No task is left")]
+)
+def test_advice_speaks_of_no_more_labels_than_tasks_are_left(client, measured_project, pool, words):
+    measured_project.update_project(KEY, labeled=400, pool=pool)
+    assert words in text_of(client.get("/projects/12/quality"))
+
+
 def test_draws_of_earlier_rounds_are_not_read_with_their_probabilities(client, project, settings):
     from model_store.audits import Draw
 
     # 400 draws of rounds 1 and 2; round 3 has one.
+    project.update_project(KEY, labeled=400)
     tasks = [mirrored_task(number, class_name="cat") for number in range(500, 900)]
     project.tasks.put(KEY, tasks)
     sure = {"cat": 0.9, "dog": 0.1}
