@@ -2,18 +2,13 @@
 
 - `intervals.py`: a share and its interval; recall by class, confusion.
 - `learning_curve.py`: accuracy against labels over all rounds, with what is not known of it.
-- `calibration.py`: whether 80 % sure means right in 80 of 100.
+- `calibration.py`: whether 80 % sure means right in 80 of 100, as far as can be told.
 - `stop_advice.py`: what the next labels bring, and when more do not pay.
 """
 
 from __future__ import annotations
 
-from backend.evaluation.calibration import (
-    Bin,
-    expected_calibration_error,
-    reliability,
-    temperature,
-)
+from backend.evaluation.calibration import Bin, reliability, temperature
 from backend.evaluation.intervals import Estimate, confusion, recalls, share
 from backend.evaluation.learning_curve import LearningCurve, Measurement, gathered
 from backend.evaluation.stop_advice import Advice, Verdict, advise
@@ -27,7 +22,6 @@ __all__ = [
     "Verdict",
     "advise",
     "confusion",
-    "expected_calibration_error",
     "gathered",
     "recalls",
     "reliability",

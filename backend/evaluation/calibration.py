@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 from scipy.special import log_softmax
+from scipy.stats import chi2
 
-from backend.evaluation.intervals import Estimate, share
+from backend.evaluation.intervals import LEVEL, Estimate, share
 
 BINS = 10
 LEAST_PROBABILITY = 1e-6
@@ -41,26 +42,31 @@ def reliability(probabilities: np.ndarray, is_right: np.ndarray, bins: int = BIN
     return [_bin(edges[n : n + 2], probabilities, is_right, places == n) for n in np.unique(places)]
 
 
-def expected_calibration_error(found: list[Bin]) -> float:
-    """How far sureness and correctness lie apart, on average over tasks; 0 of none."""
-    total = sum(one.count for one in found)
-    return sum(one.count * abs(one.probability - one.right.value) for one in found) / max(1, total)
-
-
-def temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def temperature(probabilities: np.ndarray, labels: np.ndarray) -> Estimate:
     """What log-probabilities are to be divided by to fit the labels best; above 1: too sure.
 
-    By likelihood. probabilities: (A, K), A from 1 on. labels: (A,) int64 in [0, K).
+    By likelihood; the interval is that of the profile likelihood, by chi-square of one degree of
+    freedom. It ends where TEMPERATURES do. probabilities: (A, K), A from 1 on. labels: (A,) int64
+    in [0, K).
     """
     logits = np.log(np.maximum(probabilities, LEAST_PROBABILITY))
     rows = np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:
         scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return float(-scaled[rows, labels].mean())
+        return float(-scaled[rows, labels].sum())
 
-    found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded")
-    return float(np.exp(found.x))
+    lowest, highest = np.log(TEMPERATURES)
+    best = minimize_scalar(loss, bounds=(lowest, highest), method="bounded")
+    most = best.fun + chi2.ppf(LEVEL, df=1) / 2
+
+    def end(outside: float) -> float:
+        if loss(outside) <= most:
+            return outside
+        return float(brentq(lambda at: loss(at) - most, best.x, outside))
+
+    value, low, high = np.exp([best.x, end(lowest), end(highest)]).tolist()
+    return Estimate(value, low, high)
 
 
 def _bin(

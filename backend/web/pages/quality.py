@@ -14,7 +14,6 @@ from backend.evaluation import (
     Measurement,
     advise,
     confusion,
-    expected_calibration_error,
     gathered,
     recalls,
     reliability,
@@ -46,8 +45,6 @@ MAX_KEPT = 256
 NEWEST_TASKS = 200
 # Fewer tasks say nothing of calibration.
 CALIBRATED_FROM = 30
-# Temperatures nearer to 1 than this are called right.
-NEARLY = 1.1
 
 
 @dataclass
@@ -130,11 +127,8 @@ def calibration(classes: Sequence[str], audited: Sequence[AuditedTask]) -> Calib
     given = np.array([[one.draw.probabilities[name] for name in classes] for one in known])
     labels = np.array([row_of[one.class_name or ""] for one in known])
     bins = reliability(given.max(1), given.argmax(1) == labels)
-    scale = temperature(given, labels)
-    kind = "about right" if 1 / NEARLY < scale < NEARLY else "too sure" if scale > 1 else "too shy"
-    off = 100 * expected_calibration_error(bins)
     return Calibration(
-        f"Its probabilities are {kind}: {off:.0f} points off on average, temperature {scale:.2f}.",
+        _calibration_words(temperature(given, labels)),
         [
             SurenessRow(
                 one.count,
@@ -155,6 +149,17 @@ def _newest(journal: Journal, key: str, measured: Sequence[MeasuredRound]) -> Se
         if total >= NEWEST_TASKS:
             break
     return [one for one in journal.audits.of(key, since) if one.is_measured]
+
+
+def _calibration_words(temperature: Estimate) -> str:
+    """What the probabilities are, where chance alone hardly explains it."""
+    said = "Nothing says that its probabilities are wrong"
+    if temperature.low > 1:
+        said = "Its probabilities are too sure"
+    elif temperature.high < 1:
+        said = "Its probabilities are too shy"
+    value, low, high = temperature.value, temperature.low, temperature.high
+    return f"{said}: temperature {value:.2f} (95 % interval {low:.2f} to {high:.2f})."
 
 
 def estimate_words(estimate: Estimate | None) -> str:

@@ -250,7 +250,7 @@ def test_calibration_is_that_of_a_hand_count(client, project):
     project.audits.note(KEY, 3, [Draw(number, 10, 0.1, sure) for number in range(500, 540)])
     page = text_of(client.get("/projects/12/quality"))
     # Nothing but chance is left: the temperature goes to its end.
-    assert "too sure: 40 points off on average, temperature 20.00" in page
+    assert "Its probabilities are too sure: temperature 20.00 (95 % interval" in page
     assert "90 % 40 50.0 % (35.2 to 64.8)" in page  # Wilson's interval of 20 in 40
 
 
