@@ -12,7 +12,7 @@ from backend.doctor.findings import Finding, Verdict, fail, note
 from backend.doctor.machine import examine_machine
 from backend.doctor.project import ProjectExam
 from backend.doctor.server import examine_server
-from backend.errors import StoreError
+from backend.errors import LabelStudioUnauthorizedError, StoreError
 from backend.label_studio.access import Access
 from backend.process.exposure import keep_files_private
 from backend.process.startup import folder_of, open_journal
@@ -49,14 +49,15 @@ def examine(
                 stack.enter_context(closing(journal))
         except StoreError as error:
             yield fail("journal", str(error))
+        ids = list(project_ids) or _connected(journal)
+        sent_tokens = {project_id: _sent_token(journal, project_id) for project_id in ids}
         is_reached = True
-        for finding in examine_server(settings):
+        for finding in examine_server(settings, next(filter(None, sent_tokens.values()), "")):
             is_reached &= finding.verdict is not Verdict.FAIL
             yield finding
         if not is_reached:
             return
         access = Access(settings.label_studio_url, settings.label_studio_api_key)
-        ids = list(project_ids) or _connected(journal)
         if not ids:
             yield note(
                 "projects",
@@ -64,7 +65,12 @@ def examine(
                 "in a project: Settings > Model > Connect Model; or --project N",
             )
         for project_id in ids:
-            exam = ProjectExam(settings, access.client(""), journal, project_id, mends=mends)
+            try:
+                client = access.client(sent_tokens[project_id])
+            except LabelStudioUnauthorizedError as error:
+                yield fail(f"project {project_id}", str(error))
+                continue
+            exam = ProjectExam(settings, client, journal, project_id, mends=mends)
             yield from exam.findings()
 
 
@@ -100,6 +106,13 @@ def _connected(journal: Journal | None) -> list[int]:
     if journal is None:
         return []
     return [state.project_id for state in journal.projects() if state.connected]
+
+
+def _sent_token(journal: Journal | None, project_id: int) -> str:
+    """The token that Label Studio sent when the project was connected; "" for none."""
+    key = None if journal is None else journal.key_of(str(project_id))
+    state = None if journal is None or key is None else journal.project(key)
+    return "" if state is None else state.access_token
 
 
 def _summary(verdicts: Sequence[Verdict]) -> str:

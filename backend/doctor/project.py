@@ -93,7 +93,8 @@ class ProjectExam:
             self._settings.label_studio_api_key,
             image_hosts=self._settings.image_hosts,
         )
-        fetcher = access.fetcher("", "" if state is None else state.hostname)
+        sent_token, hostname = ("", "") if state is None else (state.access_token, state.hostname)
+        fetcher = access.fetcher(sent_token, hostname)
         try:
             yield from examine_images(fetcher, page.tasks, config)
         finally:

@@ -27,13 +27,17 @@ NEW_TOKEN = (
 )
 
 
-def examine_server(settings: Settings) -> Iterator[Finding]:
-    """Findings about Label Studio; the last one is a FAIL where no project can be looked at."""
+def examine_server(settings: Settings, sent_token: str = "") -> Iterator[Finding]:
+    """Findings about Label Studio; the last one is a FAIL where no project can be looked at.
+
+    sent_token: that of a connected project, for where none is configured.
+    """
+    token = settings.label_studio_api_key or sent_token
     url = settings.label_studio_url
     yield from _proxy(url)
     try:
         # The SDK asks for a personal access token's short-lived one at once.
-        client = LabelStudioClient(url, settings.label_studio_api_key, timeout_s=10.0, retries=0)
+        client = LabelStudioClient(url, token, timeout_s=10.0, retries=0)
         release = client.version()
         email = client.user_email()
     except LabelStudioUnreachableError as error:
@@ -46,7 +50,8 @@ def examine_server(settings: Settings) -> Iterator[Finding]:
         yield fail("Label Studio", str(error), "set LABEL_STUDIO_URL to its address")
         return
     yield _release(url, release)
-    yield ok("token", f"a {_kind(settings.label_studio_api_key)}, of {email}")
+    origin = "" if settings.label_studio_api_key else ", which Label Studio sent"
+    yield ok("token", f"a {_kind(token)}, of {email}{origin}")
 
 
 def _release(url: str, release: str) -> Finding:

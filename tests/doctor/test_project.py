@@ -56,6 +56,20 @@ def test_nothing_fails_when_a_project_is_connected(look, published):
     assert "0 tasks labeled, 12 left" in findings["backend"].text
 
 
+def test_token_that_label_studio_sent_serves_where_none_is_configured(inline, look, published):
+    assert failing(look(published, label_studio_api_key="")) == set()
+    settings = replace(inline.settings, label_studio_api_key="")
+    token = next(one for one in command.examine(settings, [published]) if one.topic == "token")
+    assert token.verdict is Verdict.OK and token.text.endswith(", which Label Studio sent")
+
+
+def test_project_of_which_no_token_is_known_fails_alone(inline, look, published):
+    settings = replace(inline.settings, label_studio_api_key="")
+    findings = {one.topic: one for one in command.examine(settings, [published, 10**9])}
+    assert "no token" in findings[f"project {10**9}"].text
+    assert findings[f"project {published}: queue"].verdict is Verdict.OK
+
+
 def test_connected_projects_are_looked_at_when_none_is_named(inline, look, published):
     topics = [one.topic for one in command.examine(inline.settings)]
     assert f"project {published}: queue" in topics

@@ -52,18 +52,28 @@ class Examinations:
             if found is not None and time.monotonic() - found.ended_at < KEPT_S:
                 return found
             if project_id not in self._running and len(self._running) < MAX_KEPT:
-                self._running.add(project_id)
                 threading.Thread(target=self._examine, args=(project_id,), daemon=True).start()
+                self._running.add(project_id)
         return None
 
     def _examine(self, project_id: int | None) -> None:
-        with self._turn:
-            findings = self._look(project_id)
-        with self._lock:
-            if len(self._found) >= MAX_KEPT:
-                self._found.pop(next(iter(self._found)))
-            self._found[project_id] = Examination(findings, time.monotonic())
-            self._running.discard(project_id)
+        try:
+            with self._turn:
+                findings = self._findings(project_id)
+            with self._lock:
+                if len(self._found) >= MAX_KEPT:
+                    self._found.pop(next(iter(self._found)))
+                self._found[project_id] = Examination(findings, time.monotonic())
+        finally:
+            with self._lock:
+                self._running.discard(project_id)
+
+    def _findings(self, project_id: int | None) -> Sequence[dict[str, str]]:
+        try:
+            return self._look(project_id)
+        except OSError as error:
+            logger.warning("the doctor could not be started: %s", error)
+            return [_no_doctor("FAIL", f"the doctor could not be started: {error}")]
 
 
 def ask_doctor(project_id: int | None) -> list[dict[str, str]]:
@@ -90,9 +100,12 @@ def _parsed(said: bytes) -> list[dict[str, str]]:
             finding = json.loads(line)
         except ValueError:
             continue
-        found.append({name: str(finding.get(name, "")) for name in FIELDS})
-    if not found:
-        remedy = "python -m backend doctor"
-        found = [{"verdict": "note", "topic": "doctor", "text": "it said nothing in time"}]
-        found[0]["remedy"] = remedy
-    return found
+        if isinstance(finding, dict):
+            found.append({name: str(finding.get(name, "")) for name in FIELDS})
+    return found or [_no_doctor("note", "it said nothing in time")]
+
+
+def _no_doctor(verdict: str, text: str) -> dict[str, str]:
+    """A finding about the doctor itself."""
+    remedy = "python -m backend doctor"
+    return {"verdict": verdict, "topic": "doctor", "text": text, "remedy": remedy}
