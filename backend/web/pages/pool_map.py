@@ -31,7 +31,7 @@ def map_points(
 ) -> dict[str, Any]:
     """Task, place in [0, 1], kind and label of each point, columns of equal length."""
     found = newest_map(folder)
-    if found is None:
+    if found is None or len(found.task_ids) == 0:
         return {"task_ids": [], "x": [], "y": [], "kinds": [], "labels": [], "kind": ""}
     task_ids, points = found.task_ids[:MAX_POINTS], found.points[:MAX_POINTS]
     labels = journal.overview.classes_of(key, [int(task_id) for task_id in task_ids])

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from backend.process.startup import folder_of
 from backend.web.pages import wording
 from model_store.journal import JOURNAL_NAME, UnreadableTask, url_of
+from model_store.maps import PoolMap, write_map
 from model_store.project_folder import ROWS_NAME
 from tests.model_store.conftest import execute
 from tests.states import KEY, mirrored_task, round_state
@@ -169,6 +170,13 @@ def test_map_places_each_task_with_its_kind(client, project):
     assert found["x"] == [0, 1, 0.5, 1] and found["y"] == [0, 1, 0.5, 0]
     # 101 was drawn at random, 102 asked for: only 100 is the strategy's choice. 103 is labeled.
     assert found["kinds"] == [3, 0, 0, 2]
+
+
+def test_map_has_no_points_when_no_image_could_be_read(client, project, folder):
+    write_map(folder.map_file(4), PoolMap.nothing())
+    reply = client.get("/projects/12/map")
+    assert reply.status_code == 200
+    assert reply.json["task_ids"] == reply.json["x"] == reply.json["kinds"] == []
 
 
 def test_model_is_sent_while_it_is_kept(client, project, folder):
