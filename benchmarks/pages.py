@@ -22,6 +22,7 @@ from backend.web.app import create_app
 from backend.web.predictor import Predictor
 from model_store import phases
 from model_store.audits import Draw
+from model_store.embeddings import EmbeddingStore
 from model_store.journal import Journal, QueuedTask, RoundState
 from model_store.maps import PoolMap, write_map
 from model_store.project_folder import ProjectFolder
@@ -35,7 +36,11 @@ DRAWS = 10_000
 DRAWS_A_ROUND = 100
 TIMES = 20
 BROWSER = {"Accept": "text/html"}
-PATHS = ("/", "/projects/1", "/projects/1/progress", "/projects/1/map", "/projects/1/quality")
+PATHS = (
+    *("/", "/projects/1", "/projects/1/progress", "/projects/1/map", "/projects/1/alike/1"),
+    "/projects/1/quality",
+)
+VERSION, DIM, PART_ROWS = "vit", 384, 1024
 
 
 def main(argv: list[str]) -> int:
@@ -104,6 +109,10 @@ def _fill(journal: Journal, folder: ProjectFolder, tasks: int, num_classes: int)
     shown = generator.permutation(np.arange(1, tasks + 1))[:MAP_POINTS]
     points = generator.random((len(shown), 2)).astype(np.float32)
     write_map(folder.map_file(state.number), PoolMap(shown, points, 0, "pca"))
+    store = EmbeddingStore(folder.embeddings)
+    for start in range(1, tasks + 1, PART_ROWS):
+        keys = [f"{number:032x}" for number in range(start, min(start + PART_ROWS, tasks + 1))]
+        store.write_part(VERSION, keys, generator.standard_normal((len(keys), DIM)))
 
 
 def _task(number: int, labeled: int, classes: list[str]) -> MirroredTask:
@@ -132,7 +141,7 @@ def _round(number: int, classes: list[str], labeled: int, pool: int) -> RoundSta
         n_pool=pool,
         model_version=f"alfa-mix r{number}",
         checkpoint=None,
-        features_version=None,
+        features_version=VERSION,
         statistics={"reason": "labels"},
         seconds={"select": 1.0},
         started_at=1.0,

@@ -17,7 +17,7 @@ import hashlib
 import logging
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +91,19 @@ class EmbeddingStore:
                 result = np.empty((len(keys), rows.shape[1]), self._dtype)
             result[positions] = rows[part_rows]
         return np.empty((0, 0), self._dtype) if result is None else result
+
+    def read_by_part(
+        self, version: str, keys: Sequence[str]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Positions in `keys` and their rows, part by part: memory holds one part at a time.
+
+        Keys without a row are left out.
+
+        Raises:
+            StoreError: as `read`.
+        """
+        for part, positions, part_rows in self._index(version).locate(keys).by_part():
+            yield positions, self._read_rows(part)[part_rows]
 
     def versions(self) -> list[str]:
         """All versions that have a folder, sorted."""

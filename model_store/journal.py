@@ -104,6 +104,7 @@ class RoundState:
     """One active-learning round; `phase` names the step that comes next, or `done`.
 
     tuning: number of the network whose embeddings it chose from, `n_embedded` of them.
+    features_version: names these in the store; None before it chose, and where that is not known.
     label_changes: the project's, when the round was opened.
     """
 

@@ -104,6 +104,16 @@ class Overview:
         found = next(iter(self._database.rows(statement)), None)
         return None if found is None else (found.image_key, found.uri)
 
+    def pool_images(self, key: str) -> tuple[list[int], list[str]]:
+        """The tasks that wait for a label, and the key of each one's image."""
+        statement = sa.select(task.c.task_id, task.c.image_key).where(
+            task.c.key == key,
+            *(sa.not_(task.c.is_done), sa.not_(task.c.is_skipped), task.c.uri.is_not(None)),
+        )
+        with self._database.engine.connect() as connection:
+            rows = connection.execute(statement).all()
+        return [row[0] for row in rows], [row[1] for row in rows]
+
     def classes_of(self, key: str, task_ids: Sequence[int]) -> dict[int, str]:
         """The labels of those of some 10,000 tasks at most that carry one."""
         statement = sa.select(task.c.task_id, task.c.class_name).where(

@@ -28,8 +28,12 @@ class Places:
     part_row: np.ndarray
 
     def by_part(self) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
-        """For every part needed: the part, positions in the N keys, rows inside the part."""
+        """For every part needed: the part, positions in the N keys, rows inside the part.
+
+        Keys that were not found are left out.
+        """
         order = np.argsort(self.part_number, kind="stable")
+        order = order[self.found[order]]
         numbers, starts = np.unique(self.part_number[order], return_index=True)
         ends = [*starts[1:], len(order)]
         for number, start, end in zip(numbers, starts, ends, strict=False):

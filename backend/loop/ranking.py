@@ -49,10 +49,12 @@ OF_THE_AUDIT = 1
 class Choice:
     """What a round chose.
 
-    trained, scores: None where fewer than two classes have a label. reasons: None where there was
-    nothing to choose from. draws: tasks of the ranking that were drawn at random.
+    features_version: names the embeddings in the store that it was chosen by. trained, scores: None
+    where fewer than two classes have a label. reasons: None where there was nothing to choose from.
+    draws: tasks of the ranking that were drawn at random.
     """
 
+    features_version: str
     ranking: Ranking
     trained: Trained | None
     scores: Scores | None
@@ -83,7 +85,7 @@ def choose(context: ProjectContext, state: RoundState) -> Choice:
     scores = _scores(trained, snapshot, rows, embeddings, labeled)
     if len(rows.pool) == 0:
         nothing = np.empty(0, dtype=np.int64)
-        return Choice(Ranking(nothing, nothing), trained, scores)
+        return Choice(network.version, Ranking(nothing, nothing), trained, scores)
     pool = standardized_pool(
         embeddings,
         labeled,
@@ -104,7 +106,7 @@ def choose(context: ProjectContext, state: RoundState) -> Choice:
     draws = [] if trained is None else _draws(state, trained, pool, embeddings, drawn)
     statistics = {**selection.statistics, **_trained_statistics(trained), "head_s": head_s}
     statistics |= {"drawn_at_random": len(drawn)}
-    return Choice(ranking, trained, scores, reasons, draws, statistics)
+    return Choice(network.version, ranking, trained, scores, reasons, draws, statistics)
 
 
 def _network(context: ProjectContext, state: RoundState) -> Network:

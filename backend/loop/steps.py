@@ -71,6 +71,7 @@ def select(context: ProjectContext, state: RoundState) -> RoundState:
         state,
         phase=phases.PUBLISH,
         checkpoint=checkpoint,
+        features_version=choice.features_version,
         n_pool=len(choice.ranking),
         statistics={**state.statistics, **choice.statistics},
     )

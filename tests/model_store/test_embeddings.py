@@ -50,6 +50,18 @@ def test_read_returns_a_row_twice_when_its_key_is_asked_for_twice(store: Embeddi
     np.testing.assert_array_equal(rows, ROWS[[5, 99, 5]])
 
 
+def test_read_by_part_gives_each_row_its_position_and_leaves_out_keys_without_one(
+    store: EmbeddingStore,
+) -> None:
+    fill(store, count=50, part=20)
+    order = np.random.default_rng(1).permutation(100)
+    parts = list(store.read_by_part(VERSION, [KEYS[row] for row in order]))
+    assert len(parts) == 3
+    positions, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
+    assert sorted(positions) == np.flatnonzero(order < 50).tolist()
+    np.testing.assert_array_equal(rows, ROWS[order[positions]])
+
+
 def test_read_returns_no_row_when_no_key_is_asked_for(store: EmbeddingStore) -> None:
     assert len(store.read(VERSION, [])) == 0
 

@@ -26,6 +26,7 @@ from backend.web.pages.project import project_page
 from backend.web.pages.rendering import rendered
 from backend.web.pages.safety import csrf_token
 from backend.web.pages.services import pages
+from backend.web.pages.similar import most_alike
 from backend.web.pages.thumbnails import Busy
 from model_store.project_folder import PICTURE_NAME
 
@@ -106,6 +107,18 @@ def pool_map(project_id: int) -> ResponseReturnValue:
     here, state = pages(), pages().project(project_id)
     published = here.journal.published_round(state.key)
     return _polled(map_points(here.journal, here.folder(state), state.key, published))
+
+
+@blueprint.get(f"/projects/<{ID}:project_id>/alike/<{ID}:task_id>")
+def alike(project_id: int, task_id: int) -> ResponseReturnValue:
+    """The tasks that wait for a label and are most like one; none where nobody can tell."""
+    here, state = pages(), pages().project(project_id)
+    source = here.journal.overview.source(state.key, task_id)
+    if source is None:
+        abort(404, f"Task {task_id} has no image.")
+    published = here.journal.published_round(state.key)
+    found = most_alike(here.journal, here.folder(state), state.key, published, source[0])
+    return jsonify({"task_ids": found})
 
 
 @blueprint.get(f"/projects/<{ID}:project_id>/thumbnails/<{ID}:task_id>")

@@ -23,6 +23,7 @@ class PoolMap {
     this.order = points.kinds.map((_, at) => at).sort((a, b) => points.kinds[a] - points.kinds[b]);
     this.shown = -1;
     this.chosen = new Set();
+    this.choices = 0;
     this.lasso = [];
   }
 
@@ -70,7 +71,8 @@ class PoolMap {
     }
     pen.strokeStyle = style.color;
     pen.lineWidth = 1.5;
-    for (const index of [...this.chosen, ...(this.shown >= 0 ? [this.shown] : [])]) {
+    for (const index of this.order) {
+      if (index !== this.shown && !this.chosen.has(this.points.task_ids[index])) continue;
       const [x, y] = this.at(index);
       pen.beginPath();
       pen.arc(x, y, 7, 0, 2 * Math.PI);
@@ -123,7 +125,7 @@ class PoolMap {
   pressed(event) {
     const steps = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (event.key in steps) this.show(this.beside(...steps[event.key]));
-    else if (event.key === "Enter" && this.shown >= 0) this.choose(this.around(this.shown));
+    else if (event.key === "Enter" && this.shown >= 0) this.chooseLike(this.shown);
     else if (event.key === "Escape") this.choose([]);
     else return;
     event.preventDefault();
@@ -144,32 +146,46 @@ class PoolMap {
     return found;
   }
 
+  // By the embeddings of the whole pool; where these are not at hand, as the map has it.
+  async chooseLike(index) {
+    const choice = ++this.choices;
+    const reply = await fetch(this.place.dataset.alike + this.points.task_ids[index]).catch(() => null);
+    const alike = reply?.ok ? (await reply.json()).task_ids : [];
+    if (choice === this.choices) this.choose(alike.length ? alike : this.around(index));
+  }
+
   around(index) {
     const [x, y] = this.at(index);
     const far = (other) => {
       const [px, py] = this.at(other);
       return (px - x) ** 2 + (py - y) ** 2;
     };
-    return [...this.order].sort((a, b) => far(a) - far(b)).slice(0, NEAREST);
+    const near = [...this.order].sort((a, b) => far(a) - far(b)).slice(0, NEAREST);
+    return near.map((other) => this.points.task_ids[other]);
   }
 
   closeLasso() {
     const [line, last] = [this.lasso, this.lasso.at(-1)];
     this.lasso = [];
-    if (line.length > 3) this.choose(this.order.filter((index) => inside(line, this.at(index))));
-    else if (last) {
+    if (line.length > 3) {
+      const within = this.order.filter((index) => inside(line, this.at(index)));
+      this.choose(within.map((index) => this.points.task_ids[index]));
+    } else if (last) {
       const index = this.nearest(...last);
-      if (index >= 0) this.choose(this.around(index));
+      if (index >= 0) this.chooseLike(index);
       else this.choose([]);
     }
   }
 
-  choose(indices) {
-    this.chosen = new Set(indices.slice(0, 1000));
-    const tasks = [...this.chosen].map((index) => this.points.task_ids[index]);
-    this.form.elements.task_ids.value = tasks.join(",");
-    this.form.hidden = !tasks.length;
-    this.said.textContent = tasks.length ? `${tasks.length} images are chosen.` : "";
+  choose(tasks) {
+    this.choices += 1;
+    this.chosen = new Set(tasks.slice(0, 1000));
+    const shown = this.points.task_ids.filter((task) => this.chosen.has(task)).length;
+    const { size } = this.chosen;
+    this.form.elements.task_ids.value = [...this.chosen].join(",");
+    this.form.hidden = !size;
+    const said = `${size} images are chosen${shown < size ? `, ${shown} of them on the map` : ""}.`;
+    this.said.textContent = size ? said : "";
     this.draw();
   }
 }
