@@ -1,11 +1,12 @@
 // What every page does beyond showing: polls what is computed, asks before it acts, loads slow parts.
 import { drawCurve } from "./curve.js";
 import { drawMap } from "./map.js";
+import { askAgain } from "./pictures.js";
 
 const BUSY_MS = 2000;
 const CALM_MS = 10000;
 const AGAIN_MS = 1000;
-const TRIES = 20;
+const TRIES = 80;
 
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 const number = new Intl.NumberFormat("en");
@@ -84,7 +85,7 @@ async function load(place) {
 // What the doctor finds
 
 async function loadFindings(place) {
-  for (let tries = 0; tries < TRIES * 4; tries += 1) {
+  for (let tries = 0; tries < TRIES; tries += 1) {
     const reply = await fetch(place.dataset.findings).catch(() => null);
     if (reply?.status === 200) {
       place.innerHTML = await reply.text();
@@ -120,21 +121,6 @@ async function ask(link) {
     link.focus();
   });
   dialog.showModal();
-}
-
-// Small pictures: the backend makes a few at a time
-
-function askAgain(image, tries = 0) {
-  image.addEventListener(
-    "error",
-    async () => {
-      if (tries >= TRIES) return;
-      await wait(AGAIN_MS * (0.5 + Math.random()));
-      askAgain(image, tries + 1);
-      image.src = image.src;
-    },
-    { once: true },
-  );
 }
 
 function copy(button) {

@@ -1,9 +1,35 @@
 // The pool in two dimensions: points to look at, by pointer or keys, and to choose.
 
+import { askAgain } from "./pictures.js";
+
 const MARGIN_PX = 14;
 const NEAR_PX = 18;
 const NEAREST = 50;
 const KINDS = ["other", "candidate", "labeled", "selected"];
+
+// Color is not all that tells the kinds apart: dots, triangles, squares, and dots with a ring.
+const SHAPES = [
+  (pen, x, y) => filled(pen, () => pen.arc(x, y, 2, 0, 2 * Math.PI)),
+  (pen, x, y) =>
+    filled(pen, () => {
+      pen.moveTo(x, y - 4);
+      pen.lineTo(x + 3.5, y + 2.5);
+      pen.lineTo(x - 3.5, y + 2.5);
+    }),
+  (pen, x, y) => filled(pen, () => pen.rect(x - 3, y - 3, 6, 6)),
+  (pen, x, y) => {
+    filled(pen, () => pen.arc(x, y, 3.5, 0, 2 * Math.PI));
+    pen.beginPath();
+    pen.arc(x, y, 6, 0, 2 * Math.PI);
+    pen.stroke();
+  },
+];
+
+function filled(pen, outline) {
+  pen.beginPath();
+  outline();
+  pen.fill();
+}
 
 export async function drawMap(place) {
   const reply = await fetch(place.dataset.map);
@@ -20,6 +46,7 @@ class PoolMap {
     this.hover = place.querySelector(".hover");
     this.form = document.getElementById("map-form");
     this.said = document.getElementById("map-said");
+    this.tool = document.getElementById("map-draws");
     this.order = points.kinds.map((_, at) => at).sort((a, b) => points.kinds[a] - points.kinds[b]);
     this.shown = -1;
     this.chosen = new Set();
@@ -36,6 +63,12 @@ class PoolMap {
     });
     this.canvas.addEventListener("pointermove", (event) => this.moved(event));
     this.canvas.addEventListener("pointerup", () => this.closeLasso());
+    // The browser took the stroke over: it scrolls the page.
+    this.canvas.addEventListener("pointercancel", () => this.dropLasso());
+    this.tool.addEventListener("click", () => {
+      const isOn = this.canvas.classList.toggle("draws");
+      this.tool.setAttribute("aria-pressed", isOn);
+    });
     this.canvas.addEventListener("pointerleave", () => this.show(-1));
     this.canvas.addEventListener("keydown", (event) => this.pressed(event));
     this.canvas.addEventListener("blur", () => this.show(-1));
@@ -58,24 +91,19 @@ class PoolMap {
     const style = getComputedStyle(this.canvas);
     const colors = KINDS.map((_, kind) => style.getPropertyValue(`--k${kind}`));
     pen.scale(scale, scale);
+    pen.lineWidth = 1.5;
     for (const index of this.order) {
       const [x, y] = this.at(index);
       const kind = this.points.kinds[index];
-      const size = [2, 2.5, 3, 4.5][kind];
-      pen.fillStyle = colors[kind];
-      pen.beginPath();
-      // Labeled ones are squares: color is not all that tells them apart.
-      if (kind === 2) pen.rect(x - size, y - size, 2 * size, 2 * size);
-      else pen.arc(x, y, size, 0, 2 * Math.PI);
-      pen.fill();
+      pen.fillStyle = pen.strokeStyle = colors[kind];
+      SHAPES[kind](pen, x, y);
     }
     pen.strokeStyle = style.color;
-    pen.lineWidth = 1.5;
     for (const index of this.order) {
       if (index !== this.shown && !this.chosen.has(this.points.task_ids[index])) continue;
       const [x, y] = this.at(index);
       pen.beginPath();
-      pen.arc(x, y, 7, 0, 2 * Math.PI);
+      pen.arc(x, y, 9, 0, 2 * Math.PI);
       pen.stroke();
     }
     if (this.lasso.length > 1) {
@@ -111,7 +139,7 @@ class PoolMap {
       const [x, y] = this.at(index);
       const task = this.points.task_ids[index];
       const label = this.points.labels[index];
-      this.hover.querySelector("img").src = this.place.dataset.thumbnails + task;
+      this.hover.querySelector("img").replaceWith(this.picture(task));
       const text = `Task ${task}, ${KINDS[this.points.kinds[index]]}${label ? `: \u2068${label}\u2069` : ""}`;
       this.hover.querySelector("p").textContent = text;
       if (document.activeElement === this.canvas) this.said.textContent = text;
@@ -120,6 +148,15 @@ class PoolMap {
       this.hover.style.top = `${Math.min(y + 12, height - 160)}px`;
     }
     this.draw();
+  }
+
+  // A new one each time: in the last one its picture would stand until this one is there.
+  picture(task) {
+    const image = new Image(96, 96);
+    image.alt = "";
+    image.src = this.place.dataset.thumbnails + task;
+    askAgain(image);
+    return image;
   }
 
   pressed(event) {
@@ -162,6 +199,11 @@ class PoolMap {
     };
     const near = [...this.order].sort((a, b) => far(a) - far(b)).slice(0, NEAREST);
     return near.map((other) => this.points.task_ids[other]);
+  }
+
+  dropLasso() {
+    this.lasso = [];
+    this.draw();
   }
 
   closeLasso() {

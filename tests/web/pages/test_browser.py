@@ -17,14 +17,12 @@ TIMEOUT_MS = 60_000
 WIDE, NARROW = {"width": 1300, "height": 850}, {"width": 375, "height": 800}
 
 
-@pytest.fixture
-def open_page(browser: Any, inline: Any) -> Iterator[Callable[..., Any]]:
-    """Opens the backend's pages, whose console must stay silent."""
+def opened_pages(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
+    """What opens the pages of a backend, whose console must stay silent."""
     contexts, complaints = [], []
 
     def note(said: Any) -> None:
-        is_theirs = said.location["url"].startswith(inline.settings.label_studio_url)
-        if "Content Security" in said.text and not is_theirs:
+        if "Content Security" in said.text and said.location["url"].startswith(url):
             complaints.append(said.text)
 
     def make(path: str, **options: Any) -> Any:
@@ -33,13 +31,19 @@ def open_page(browser: Any, inline: Any) -> Iterator[Callable[..., Any]]:
         page.set_default_timeout(TIMEOUT_MS)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", note)
-        page.goto(inline.url + path, wait_until="domcontentloaded")
+        page.goto(url + path, wait_until="domcontentloaded")
         return page
 
     yield make
     for context in contexts:
         context.close()
     assert not complaints
+
+
+@pytest.fixture
+def open_page(browser: Any, inline: Any) -> Iterator[Callable[..., Any]]:
+    """Opens the pages of the backend beside Label Studio."""
+    yield from opened_pages(browser, inline.url)
 
 
 @pytest.fixture
