@@ -325,6 +325,13 @@ class Journal:
         """Set columns of one project."""
         self._database.write(project.update().where(project.c.key == key).values(**values))
 
+    def ask_for_backtest(self, key: str) -> bool:
+        """Note that a backtest is asked for; False where one was already that has not ended."""
+        here = (project.c.key == key) & (project.c.backtest == "")
+        with self._database.transaction() as connection:
+            asked = project.update().where(here).values(backtest=phases.REQUESTED)
+            return bool(connection.execute(asked).rowcount)
+
     def set_phase(self, key: str, phase: str, done: int = 0, total: int = 0) -> None:
         """Note the phase that a project is in, and how far it is."""
         started = sa.case((project.c.phase == phase, project.c.phase_started_at), else_=self.now())

@@ -153,6 +153,7 @@ WRITES: dict[str, Callable[[Journal], Any]] = {
     "note_gone": lambda journal: journal.note_gone(round_state(1), 100),
     "forget_predictions": lambda journal: journal.forget_predictions(round_state(1), [100]),
     "forget_queues_before": lambda journal: journal.forget_queues_before(round_state(2)),
+    "ask_for_backtest": lambda journal: journal.ask_for_backtest(KEY),
     "note_unreadable": lambda journal: journal.note_unreadable(
         KEY, [UnreadableTask(7, "/7.png", "no image", 1.0)]
     ),

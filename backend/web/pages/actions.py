@@ -20,7 +20,6 @@ from backend.web.pages.rendering import rendered
 from backend.web.pages.safety import check_form, csrf_token
 from backend.web.pages.services import pages
 from backend.web.pages.views import ID, blueprint
-from model_store import phases
 from model_store.journal import Journal, ProjectState
 
 # Of a form; 1,000 ids of 19 digits are less.
@@ -52,7 +51,8 @@ def _resume(journal: Journal, key: str) -> None:
 
 
 def _backtest(journal: Journal, key: str) -> None:
-    journal.update_project(key, backtest=phases.REQUESTED)
+    if not journal.ask_for_backtest(key):
+        abort(409, "A backtest of this project was asked for already; its page says how far it is.")
     journal.note_changed(key)
 
 
@@ -87,16 +87,20 @@ QUESTIONS = {
 }
 
 
+PUT_OFF = "The project is paused: the round begins once you let it go on."
+
+
 @blueprint.get(f"/projects/<{ID}:project_id>/confirm/<name>")
 def confirm(project_id: int, name: str) -> ResponseReturnValue:
     """The question before something is done."""
     state, asked = pages().project(project_id), _question(name)
+    is_put_off = state.is_paused and name == "train"
     return rendered(
         ConfirmPage(
             project_id=project_id,
             title=state.title or f"Project {project_id}",
             question=asked.question,
-            explanation=asked.explanation,
+            explanation=PUT_OFF if is_put_off else asked.explanation,
             button=asked.button,
             action=name,
             csrf_token=csrf_token(),

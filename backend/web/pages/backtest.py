@@ -5,25 +5,13 @@ from __future__ import annotations
 import csv
 from statistics import fmean
 
-from backend.web.pages import wording
 from backend.web.pages.contexts import Backtest, CurvePoint
-from backend.web.pages.progress import percent_done
-from model_store import phases
-from model_store.journal import ProjectState
 from model_store.project_folder import PICTURE_NAME, REPORT_NAME, ROWS_NAME, ProjectFolder
 
 
-def backtest_of(folder: ProjectFolder, state: ProjectState) -> Backtest:
-    """The backtest that was asked for, and what the last one said."""
-    words = {phases.REQUESTED: "About to begin", phases.RUNNING: "Running"}
-    return Backtest(
-        now=words.get(state.backtest, ""),
-        percent=percent_done(state.backtest_done, state.backtest_total),
-        error=state.backtest_error or "",
-        ended=wording.moment(state.backtest_at),
-        report=_report(folder),
-        has_picture=(folder.backtest / PICTURE_NAME).is_file(),
-    )
+def backtest_of(folder: ProjectFolder) -> Backtest:
+    """What the last backtest said."""
+    return Backtest(report=_report(folder), has_picture=(folder.backtest / PICTURE_NAME).is_file())
 
 
 def verdict(folder: ProjectFolder, strategy: str) -> str:

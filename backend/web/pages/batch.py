@@ -11,7 +11,7 @@ import numpy as np
 from backend.errors import StoreError
 from backend.settings import Settings
 from backend.web.pages import wording
-from backend.web.pages.contexts import Batch, BatchTask
+from backend.web.pages.contexts import Batch, BatchTask, TaskState
 from backend.web.pages.links import task_url
 from model_store.audits import AuditedTask
 from model_store.journal import Journal, ProjectState, RoundState
@@ -40,14 +40,19 @@ def batch_of(
     folder: ProjectFolder,
     state: ProjectState,
     published: RoundState | None,
+    *,
     start: int,
+    total: int,
 ) -> Batch:
-    """SHOWN_TASKS tasks of a round's batch, from place `start` (0 on) on."""
+    """SHOWN_TASKS tasks of a round's batch of `total`, from place `start` (0 on) on.
+
+    Of a batch that ends before, the last ones.
+    """
     if published is None:
         return Batch((), 0, 0, 0, None, None)
+    start = start_within(start, total)
     served = journal.overview.batch(state.key, published.number, start, SHOWN_TASKS)
     task_ids = [task.task_id for task in served]
-    progress = journal.queue_progress(published)
     chosen = _chosen(folder, published, task_ids)
     drawn = {
         found.draw.task_id: found
@@ -60,12 +65,23 @@ def batch_of(
     after = start + SHOWN_TASKS
     return Batch(
         tasks=tasks,
-        total=progress.batch,
-        done=progress.batch_done,
+        start=start,
+        total=total,
         asked=len(journal.asked.open_places(state.key)),
         before=max(0, start - SHOWN_TASKS) if start else None,
-        after=after if after < progress.batch else None,
+        after=after if after < total else None,
     )
+
+
+def start_within(start: int, total: int) -> int:
+    """`start`, or where the last part of a batch of `total` tasks begins: it may be smaller now."""
+    return min(start, max(0, total - 1) // SHOWN_TASKS * SHOWN_TASKS)
+
+
+def state_of(task: ServedTask) -> TaskState:
+    """What became of a task."""
+    state = "labeled" if task.is_done else "skipped" if task.is_skipped else "open"
+    return TaskState(state, wording.task_state(state, task.class_name), task.class_name or "")
 
 
 def _chosen(folder: ProjectFolder, published: RoundState, task_ids: Sequence[int]) -> _Chosen:
@@ -110,8 +126,7 @@ def _task(
         thumbnail_url=f"{state.project_id}/thumbnails/{task.task_id}?v={task.image_key or ''}",
         predicted=predicted,
         probability="" if probability is None else wording.percent(probability),
-        state="labeled" if task.is_done else "skipped" if task.is_skipped else "open",
-        label=task.class_name or "",
+        now=state_of(task),
         reasons=_reasons(chosen, task, draw is not None, predicted),
         nearest_labeled=nearest,
         nearest_url="" if nearest is None else task_url(settings, state, nearest),

@@ -29,6 +29,32 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class TaskState:
+    """What became of a task of the batch: "labeled" (with its label), "skipped" or "open"."""
+
+    state: str
+    words: str
+    label: str
+
+
+@dataclass(frozen=True)
+class ProjectProgress(Progress):
+    """The same of one project, with what else of its page changes while somebody looks.
+
+    tasks: of the part of the batch that is shown, by id. backtest: what the backtest that was asked
+    for is at, "" for none. backtest_ended: when the last one did, in words.
+    """
+
+    batch_done: int
+    batch_total: int
+    tasks: Mapping[int, TaskState]
+    backtest: str
+    backtest_percent: int | None
+    backtest_error: str
+    backtest_ended: str
+
+
+@dataclass(frozen=True)
 class ProjectCard:
     """One project among all."""
 
@@ -52,7 +78,7 @@ class HomePage:
 
 @dataclass(frozen=True)
 class BatchTask:
-    """One task of the batch. place: from 1 on. state: "labeled", "skipped" or "open"."""
+    """One task of the batch. place: from 1 on."""
 
     place: int
     task_id: int
@@ -60,8 +86,7 @@ class BatchTask:
     thumbnail_url: str
     predicted: str
     probability: str
-    state: str
-    label: str
+    now: TaskState
     reasons: Sequence[str]
     nearest_labeled: int | None
     nearest_url: str
@@ -70,14 +95,15 @@ class BatchTask:
 
 @dataclass(frozen=True)
 class Batch:
-    """A part of this batch. before, after: places where the parts beside it start.
+    """A part of this batch. start: place of its first task, from 0 on.
 
-    asked: how many tasks that the admin put first wait for a label, in this batch or not.
+    asked: how many tasks that the admin put first wait for a label, in this batch or not. before,
+    after: places where the parts beside it start.
     """
 
     tasks: Sequence[BatchTask]
+    start: int
     total: int
-    done: int
     asked: int
     before: int | None
     after: int | None
@@ -148,12 +174,8 @@ class SettingField:
 
 @dataclass(frozen=True)
 class Backtest:
-    """The backtest that was asked for: what it is at ("": nothing), and what the last one said."""
+    """What the last backtest said."""
 
-    now: str
-    percent: int | None
-    error: str
-    ended: str
     report: str
     has_picture: bool
 
@@ -168,7 +190,7 @@ class ProjectPage:
     is_connected: bool
     label_studio_url: str
     model_version: str
-    progress: Progress
+    progress: ProjectProgress
     batch: Batch
     balance: Sequence[ClassShare]
     has_map: bool

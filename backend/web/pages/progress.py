@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from backend.web.pages.contexts import Progress
-from backend.web.pages.wording import duration, phase_words
+from backend.web.pages.batch import SHOWN_TASKS, start_within, state_of
+from backend.web.pages.contexts import Progress, ProjectProgress
+from backend.web.pages.wording import duration, moment, phase_words
 from backend.web.status import remaining_s
 from model_store import phases
-from model_store.journal import Journal, ProjectState
+from model_store.journal import Journal, ProjectState, RoundState
+
+BACKTEST = {phases.REQUESTED: "About to begin", phases.RUNNING: "Running"}
 
 
 def progress_of(journal: Journal, state: ProjectState, round_number: int | None) -> Progress:
@@ -26,6 +29,31 @@ def progress_of(journal: Journal, state: ProjectState, round_number: int | None)
         error=state.last_error or state.background_error or "",
         is_busy=not is_resting or bool(state.background),
         is_paused=state.is_paused,
+    )
+
+
+def project_progress(
+    journal: Journal, state: ProjectState, published: RoundState | None, start: int
+) -> ProjectProgress:
+    """How far one project is. published: the round that the queue follows.
+
+    start: place of the batch from which on it is shown.
+    """
+    number, total, done, served = None, 0, 0, []
+    if published is not None:
+        number, queue = published.number, journal.queue_progress(published)
+        total, done = queue.batch, queue.batch_done
+        start = start_within(start, total)
+        served = journal.overview.batch(state.key, number, start, SHOWN_TASKS)
+    return ProjectProgress(
+        **vars(progress_of(journal, state, number)),
+        batch_done=done,
+        batch_total=total,
+        tasks={task.task_id: state_of(task) for task in served},
+        backtest=BACKTEST.get(state.backtest, ""),
+        backtest_percent=percent_done(state.backtest_done, state.backtest_total),
+        backtest_error=state.backtest_error or "",
+        backtest_ended=moment(state.backtest_at),
     )
 
 

@@ -20,7 +20,7 @@ from backend.web.pages.contexts import (
     UnreadableRow,
 )
 from backend.web.pages.links import data_url, task_url
-from backend.web.pages.progress import progress_of
+from backend.web.pages.progress import project_progress
 from model_store.journal import Journal, ProjectState, RoundState
 from model_store.overview import ClassCount, LeftOut
 from model_store.project_folder import ProjectFolder
@@ -62,17 +62,22 @@ def project_page(
     published = journal.published_round(state.key)
     total, left_out = journal.overview.left_out(state.key, SHOWN_UNREADABLE)
     own = state.own_settings if posted is None else posted
+    progress = project_progress(journal, state, published, start)
     return ProjectPage(
         project_id=state.project_id,
         title=state.title or f"Project {state.project_id}",
         is_connected=state.connected,
         label_studio_url=data_url(settings, state),
         model_version="" if published is None else published.model_version,
-        progress=progress_of(journal, state, None if published is None else published.number),
-        batch=batch_of(settings, journal, folder, state, published, start),
+        progress=progress,
+        batch=batch_of(
+            *(settings, journal, folder, state, published),
+            start=start,
+            total=progress.batch_total,
+        ),
         balance=_balance(journal.overview.class_counts(state.key)),
         has_map=bool(folder.map_files()),
-        backtest=backtest_of(folder, state),
+        backtest=backtest_of(folder),
         rounds=[_round(folder, one) for one in journal.rounds(state.key, SHOWN_ROUNDS)],
         networks=[
             _network(folder, one) for one in journal.overview.networks(state.key, SHOWN_ROUNDS)

@@ -21,7 +21,7 @@ from backend.web.pages.forms import Shown
 from backend.web.pages.home import cards, home_page
 from backend.web.pages.hosts import is_own_host
 from backend.web.pages.pool_map import map_points
-from backend.web.pages.progress import progress_of, published_number
+from backend.web.pages.progress import project_progress
 from backend.web.pages.project import project_page
 from backend.web.pages.rendering import rendered
 from backend.web.pages.safety import csrf_token
@@ -95,10 +95,12 @@ def project(project_id: int) -> ResponseReturnValue:
 
 @blueprint.get(f"/projects/<{ID}:project_id>/progress")
 def progress(project_id: int) -> ResponseReturnValue:
-    """How far one project is."""
+    """How far one project is, and what became of the tasks that its page shows."""
     here, state = pages(), pages().project(project_id)
-    number = published_number(here.journal, state.key)
-    return _polled({str(project_id): asdict(progress_of(here.journal, state, number))})
+    start = query_of(request, Shown).start
+    published = here.journal.published_round(state.key)
+    found = project_progress(here.journal, state, published, start)
+    return _polled({str(project_id): asdict(found)})
 
 
 @blueprint.get(f"/projects/<{ID}:project_id>/map")

@@ -73,6 +73,13 @@ def pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
+def task_state(state: str, label: str | None) -> str:
+    """What became of a task; its label follows."""
+    if state == "labeled":
+        return "labeled:" if label else "labeled"
+    return "skipped" if state == "skipped" else "to label"
+
+
 DRAWN = "Drawn at random, to measure the model; labeled without a hint."
 ASKED = "You asked for it to come first."
 

@@ -23,6 +23,9 @@ function showProgress(part, progress) {
     time_left: progress.time_left && `${progress.time_left} left`,
     behind_time_left: progress.behind_time_left && `${progress.behind_time_left} left`,
     behind_percent: progress.behind ? progress.behind_percent : null,
+    backtest_percent: progress.backtest ? progress.backtest_percent : null,
+    may_backtest: !progress.backtest,
+    is_going_on: !progress.is_paused,
   };
   for (const element of part.querySelectorAll("[data-live]")) {
     const value = shown[element.dataset.live];
@@ -34,9 +37,21 @@ function showProgress(part, progress) {
   for (const row of part.querySelectorAll("[data-row]")) row.hidden = !shown[row.dataset.row];
 }
 
-function showNews(whole, progress) {
-  const news = whole.querySelector("[data-news]");
+function showNews(progress) {
+  const news = document.querySelector("[data-news]");
   if (news) news.hidden = news.dataset.news === String(progress.round_number ?? "");
+  const ended = document.querySelector("[data-ended]");
+  if (ended) ended.hidden = ended.dataset.ended === progress.backtest_ended;
+}
+
+function showTasks(tasks) {
+  for (const [id, { state, words, label }] of Object.entries(tasks)) {
+    const task = document.querySelector(`[data-task="${id}"]`);
+    if (!task) continue;
+    task.className = `task ${state}`;
+    setText(task.querySelector("[data-words]"), words);
+    setText(task.querySelector("[data-label]"), label);
+  }
 }
 
 async function poll(whole) {
@@ -56,13 +71,16 @@ async function poll(whole) {
       if (!reply.ok) throw new Error(reply.statusText);
       etag = reply.headers.get("ETag") ?? "";
       const found = await reply.json();
-      for (const part of whole.querySelectorAll("[data-project]")) {
+      for (const part of document.querySelectorAll("[data-project]")) {
         const progress = found[part.dataset.project];
         if (progress) showProgress(part, progress);
       }
       const all = Object.values(found);
-      all.forEach((progress) => showNews(whole, progress));
-      pause = all.some((progress) => progress.is_busy) ? BUSY_MS : CALM_MS;
+      for (const progress of all) {
+        showNews(progress);
+        showTasks(progress.tasks ?? {});
+      }
+      pause = all.some((progress) => progress.is_busy || progress.backtest) ? BUSY_MS : CALM_MS;
       // Only what changed in kind is said aloud, not each percent.
       const now = all.map((progress) => progress.phase).join(", ");
       if (phases && now !== phases && said) said.textContent = now;

@@ -63,6 +63,22 @@ def test_backtest_is_asked_for_and_its_results_are_shown(client, project, folder
     assert "Backtest" not in client.get("/projects/12/accuracy").text
 
 
+def test_backtest_is_not_asked_for_again_while_one_is_under_way(client, project, token):
+    for state in (phases.REQUESTED, phases.RUNNING):
+        project.update_project(KEY, backtest=state, backtest_done=3, backtest_total=9)
+        reply = post(client, "do/backtest", token)
+        assert reply.status_code == 409 and "asked for already" in reply.text
+        assert project.project(KEY).backtest == state
+
+
+def test_question_of_a_round_says_that_a_paused_project_waits(client, project, token):
+    put_off = "the round begins once you let it go on"
+    assert put_off not in client.get("/projects/12/confirm/train").text
+    project.update_project(KEY, is_paused=True)
+    assert put_off in client.get("/projects/12/confirm/train").text
+    assert put_off not in client.get("/projects/12/confirm/resume").text
+
+
 def test_question_is_asked_before_anything_is_done(client, project, token):
     page = client.get("/projects/12/confirm/pause").text
     assert "Pause this project?" in page

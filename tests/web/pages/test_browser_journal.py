@@ -13,8 +13,10 @@ from werkzeug.serving import make_server
 
 from backend.web.pages.examinations import Examinations
 from backend.web.pages.services import EXTENSION
+from model_store import phases
+from tests.states import KEY, mirrored_task
 from tests.web.pages.conftest import app_of
-from tests.web.pages.test_browser import NARROW, opened_pages
+from tests.web.pages.test_browser import NARROW, TIMEOUT_MS, opened_pages
 
 pytestmark = pytest.mark.browser
 
@@ -115,3 +117,28 @@ def test_page_scrolls_over_the_map_by_touch_unless_points_are_drawn_around(proje
     stroke((0.01, 0.99), (0.01, 0.01), (0.5, 0.01), (0.99, 0.01), (0.99, 0.99), (0.5, 0.99))
     expect(page.locator("#map-said")).to_have_text("4 images are chosen.")
     assert place() == before
+
+
+def test_page_follows_batch_pause_and_backtest_without_being_loaded_again(project, open_page):
+    from playwright.sync_api import expect
+
+    page = open_page("/projects/12")
+    task, backtest = page.locator("[data-task='100']"), page.locator("#backtest")
+    expect(task.locator(".state")).to_contain_text("to label")
+    project.tasks.put(KEY, [mirrored_task(100, class_name="cat")])
+    project.update_project(KEY, is_paused=True, backtest=phases.REQUESTED)
+    expect(backtest).to_contain_text("About to begin", timeout=TIMEOUT_MS)
+    expect(task.locator(".state")).to_have_text("labeled: cat")
+    expect(task).to_have_class("task labeled")
+    expect(page.locator("[data-live=batch_done]")).to_have_text("2")
+    expect(page.get_by_role("link", name="Pause")).to_be_hidden()
+    expect(page.get_by_role("link", name="Go on")).to_be_visible()
+    expect(page.get_by_role("link", name="Run a backtest")).to_be_hidden()
+    project.update_project(KEY, backtest=phases.RUNNING, backtest_done=1, backtest_total=4)
+    bar = page.get_by_role("progressbar", name="Progress of the backtest")
+    expect(bar).to_have_attribute("value", "25", timeout=TIMEOUT_MS)
+    expect(backtest).to_contain_text("Running")
+    project.update_project(KEY, backtest="", backtest_at=1_700_000_000.0)
+    ended = page.get_by_text("A backtest has ended")
+    expect(ended).to_be_visible(timeout=TIMEOUT_MS)
+    expect(page.get_by_role("link", name="Run a backtest")).to_be_visible()

@@ -14,7 +14,7 @@ from model_store.journal import JOURNAL_NAME, UnreadableTask, url_of
 from model_store.maps import PoolMap, write_map
 from model_store.project_folder import ROWS_NAME
 from tests.model_store.conftest import execute
-from tests.states import KEY, mirrored_task, round_state
+from tests.states import KEY, mirrored_task, queued_task, round_state
 from tests.web.pages.conftest import BROWSER, app_of, confirm
 
 OTHER = "13.1700000001"
@@ -162,6 +162,39 @@ def test_progress_is_304_when_nothing_changed(client, project, path):
     project.update_project(KEY, labeled=2)
     again = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
     assert again.json["12"]["labeled"] == 2
+
+
+def test_progress_of_a_project_follows_its_batch_and_its_backtest(client, project):
+    first = client.get("/projects/12/progress")
+    found = first.json["12"]
+    assert (found["batch_done"], found["batch_total"]) == (1, 4)
+    states = {
+        name: (one["state"], one["words"], one["label"]) for name, one in found["tasks"].items()
+    }
+    waits = ("open", "to label", "")
+    labeled = ("labeled", "labeled:", "dog")
+    assert states == {"102": waits, "100": waits, "101": waits, "103": labeled}
+    assert (found["backtest"], found["backtest_percent"]) == ("", None)
+    project.tasks.put(KEY, [mirrored_task(100, is_skipped=True)])
+    project.update_project(KEY, backtest="running", backtest_done=1, backtest_total=4)
+    changed = client.get("/projects/12/progress", headers={"If-None-Match": first.headers["ETag"]})
+    found = changed.json["12"]
+    assert (found["batch_done"], found["tasks"]["100"]["words"]) == (2, "skipped")
+    assert (found["backtest"], found["backtest_percent"]) == ("Running", 25)
+
+
+def test_batch_is_shown_to_its_end_when_it_is_smaller_than_the_last_one(client, project):
+    page = client.get("/projects/12?start=240").text
+    assert "Task 102," in page and "No batch yet" not in page
+    assert 'data-poll="../projects/12/progress?start=0"' in page
+    state = round_state(4)
+    project.open_round(state)
+    project.add_to_queue(state, [queued_task(rank, 200 + rank) for rank in range(50)])
+    for start, first in ((49, 48), (50, 48), (9999, 48), (30, 30), (24, 24)):
+        page = text_of(client.get(f"/projects/12?start={start}"))
+        assert f"{first + 1}–{min(first + 24, 50)} of 50" in page
+        tasks = client.get(f"/projects/12/progress?start={start}").json["12"]["tasks"]
+        assert sorted(tasks)[0] == str(200 + first)
 
 
 def test_map_places_each_task_with_its_kind(client, project):
