@@ -54,7 +54,12 @@ def url(settings: Any, journal: Any) -> Iterator[str]:
 
 @pytest.fixture
 def open_page(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
+    # Imported here: without playwright the tests are skipped, not broken.
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=TIMEOUT_MS)
     yield from opened_pages(browser, url)
+    expect.set_options(timeout=None)
 
 
 def focused_map(page: Any) -> Any:
@@ -133,7 +138,7 @@ def test_page_follows_batch_pause_and_backtest_without_being_loaded_again(projec
     expect(task.locator(".state")).to_contain_text("to label")
     project.tasks.put(KEY, [mirrored_task(100, class_name="cat")])
     project.update_project(KEY, is_paused=True, backtest=phases.REQUESTED)
-    expect(backtest).to_contain_text("About to begin", timeout=TIMEOUT_MS)
+    expect(backtest).to_contain_text("About to begin")
     expect(task.locator(".state")).to_have_text("labeled: cat")
     expect(task).to_have_class("task labeled")
     expect(page.locator("[data-live=batch_done]")).to_have_text("2")
@@ -142,11 +147,11 @@ def test_page_follows_batch_pause_and_backtest_without_being_loaded_again(projec
     expect(page.get_by_role("link", name="Run a backtest")).to_be_hidden()
     project.update_project(KEY, backtest=phases.RUNNING, backtest_done=1, backtest_total=4)
     bar = page.get_by_role("progressbar", name="Progress of the backtest")
-    expect(bar).to_have_attribute("value", "25", timeout=TIMEOUT_MS)
+    expect(bar).to_have_attribute("value", "25")
     expect(backtest).to_contain_text("Running")
     project.update_project(KEY, backtest="", backtest_at=1_700_000_000.0)
     ended = page.get_by_text("A backtest has ended")
-    expect(ended).to_be_visible(timeout=TIMEOUT_MS)
+    expect(ended).to_be_visible()
     expect(page.get_by_role("link", name="Run a backtest")).to_be_visible()
 
 
