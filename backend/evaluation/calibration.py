@@ -66,7 +66,7 @@ def temperature(probabilities: np.ndarray, labels: np.ndarray) -> Estimate:
         return float(brentq(lambda at: loss(at) - most, best.x, outside))
 
     value, low, high = np.exp([best.x, end(lowest), end(highest)]).tolist()
-    return Estimate(value, low, high)
+    return Estimate(value, low, high, LEVEL)
 
 
 def _bin(

@@ -15,11 +15,12 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and the interval that it lies in."""
+    """A number and the interval that it lies in; level: how often such intervals hold it."""
 
     value: float
     low: float
     high: float
+    level: float
 
 
 def share(right: int, total: int, level: float = LEVEL) -> Estimate | None:
@@ -27,7 +28,7 @@ def share(right: int, total: int, level: float = LEVEL) -> Estimate | None:
     if total == 0:
         return None
     found = binomtest(right, total).proportion_ci(level, method="wilson")
-    return Estimate(right / total, float(found.low), float(found.high))
+    return Estimate(right / total, float(found.low), float(found.high), level)
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:

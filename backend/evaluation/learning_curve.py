@@ -107,6 +107,7 @@ class LearningCurve:
             float(values @ self._weights),
             float(values[order[min(low, last)]]),
             float(values[order[min(high, last)]]),
+            LEVEL,
         )
 
     @cached_property

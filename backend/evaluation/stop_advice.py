@@ -56,10 +56,11 @@ def advise(curve: LearningCurve | None, n_labeled: int, more: int, stop_gain: fl
     if more == 0:
         return Advice(Verdict.STOP, more, None, "No task is left to label.")
     found = curve.gain(n_labeled, more)
-    points = Estimate(100 * found.value, 100 * found.low, 100 * found.high)
+    points = Estimate(100 * found.value, 100 * found.low, 100 * found.high, found.level)
     verdict = Verdict.STOP if points.high < stop_gain else Verdict.GO_ON
     words = (
-        f"{more} more labels: {points.value:+.1f} points ({points.low:.1f} to {points.high:.1f})."
+        f"{more} more labels: {points.value:+.1f} points "
+        f"({100 * points.level:.0f} % interval {points.low:.1f} to {points.high:.1f})."
     )
     if verdict is Verdict.STOP:
         words += f" That is less than {stop_gain:g} points: more labels hardly pay."

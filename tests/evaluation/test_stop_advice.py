@@ -35,7 +35,8 @@ def test_gain_is_told_in_points_and_labels():
     gain = curve.gain(180, 100)
     assert found.gain.value == pytest.approx(100 * gain.value)
     low, high = f"{100 * gain.low:.1f}", f"{100 * gain.high:.1f}"
-    assert found.words == f"100 more labels: +{100 * gain.value:.1f} points ({low} to {high})."
+    said = f"100 more labels: +{100 * gain.value:.1f} points"
+    assert found.words == f"{said} (90 % interval {low} to {high})."
 
 
 def test_stop_is_said_when_even_the_upper_end_is_too_little():

@@ -299,9 +299,10 @@ class QualityFragment:
     """How good the model is.
 
     curve: over all rounds, to one batch ahead. rounds: each by itself. random: what random choice
-    reached in the last backtest, and from which to which run. matrix: row by row the tasks of a
-    class, by what they were taken for; empty where the classes are many. calibration: None where
-    too little is measured.
+    reached in the last backtest, and from which to which run. curve_level, level: of the intervals
+    of the curve and of all others, in percent. newest: from which tasks the rest comes. matrix: row
+    by row the tasks of a class, by what they were taken for; empty where the classes are many.
+    calibration: None where too little is measured.
     """
 
     TEMPLATE: ClassVar = "quality.html"
@@ -311,6 +312,9 @@ class QualityFragment:
     curve: Sequence[CurvePoint]
     rounds: Sequence[CurvePoint]
     random: Sequence[CurvePoint]
+    curve_level: int
+    level: int
+    newest: str
     pairs: Sequence[ConfusedPair]
     recalls: Sequence[RecallRow]
     matrix: Sequence[Sequence[int]]

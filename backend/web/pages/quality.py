@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from backend.evaluation import (
     advise,
     confusion,
     gathered,
+    intervals,
+    learning_curve,
     recalls,
     reliability,
     share,
@@ -104,6 +106,9 @@ def quality(
         curve=[] if curve is None else _points(curve, n_labeled, more),
         rounds=[] if curve is None else _measured_rounds(curve),
         random=random,
+        curve_level=round(100 * learning_curve.LEVEL),
+        level=round(100 * intervals.LEVEL),
+        newest=_rounds_words(newest),
         pairs=_pairs(classes, counts),
         recalls=[
             RecallRow(name, estimate_words(one)) for name, one in zip(classes, found, strict=True)
@@ -159,21 +164,33 @@ def _calibration_words(temperature: Estimate) -> str:
     elif temperature.high < 1:
         said = "Its probabilities are too shy"
     value, low, high = temperature.value, temperature.low, temperature.high
-    return f"{said}: temperature {value:.2f} (95 % interval {low:.2f} to {high:.2f})."
+    level = 100 * temperature.level
+    return f"{said}: temperature {value:.2f} ({level:.0f} % interval {low:.2f} to {high:.2f})."
 
 
 def estimate_words(estimate: Estimate | None) -> str:
-    """A share and its interval, in percent; "" for none."""
+    """A share and its interval, in percent, as tables show it; "" for none."""
     if estimate is None:
         return ""
     value, low, high = (100 * part for part in (estimate.value, estimate.low, estimate.high))
     return f"{value:.1f} % ({low:.1f} to {high:.1f})"
 
 
+def _rounds_words(newest: Sequence[AuditedTask]) -> str:
+    """Which rounds drew the newest measured tasks; "" where there are none."""
+    if not newest:
+        return ""
+    first, last = newest[0].number, newest[-1].number
+    rounds = f"round {last}" if first == last else f"rounds {first} to {last}"
+    return f"{len(newest)} tasks of {rounds}"
+
+
 def _accuracy(curve: LearningCurve | None, n_labeled: int) -> str:
     if curve is None or n_labeled < curve.fewest:
         return ""
-    return estimate_words(curve.accuracy_at(n_labeled))
+    found = curve.accuracy_at(n_labeled)
+    value, low, high, level = (100 * part for part in astuple(found))
+    return f"{value:.1f} % ({level:.0f} % interval {low:.1f} to {high:.1f})"
 
 
 def _points(curve: LearningCurve, n_labeled: int, more: int) -> list[CurvePoint]:

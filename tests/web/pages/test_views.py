@@ -334,6 +334,20 @@ def test_advice_speaks_of_no_more_labels_than_tasks_are_left(client, measured_pr
     assert words in text_of(client.get("/projects/12/quality"))
 
 
+def test_every_interval_says_how_often_it_holds(client, measured_project):
+    measured_project.update_project(KEY, labeled=400, pool=900)
+    page = text_of(client.get("/projects/12/quality"))
+    assert re.search(r"[0-9.]+ % \(90 % interval [0-9.]+ to [0-9.]+\) right, from 30 tasks", page)
+    assert re.search(r"20 more labels: \+[0-9.]+ points \(90 % interval", page)
+    assert "What follows is from 30 tasks of rounds 1 to 3:" in page
+    for words in (
+        *("The band is the curve's 90 % interval", "through all rounds: 90 % interval"),
+        *("by itself: 95 % interval", "Recall, 95 % interval", "Right, 95 % interval"),
+    ):
+        assert words in page
+    assert re.search(r"temperature [0-9.]+ \(95 % interval", page)
+
+
 def test_draws_of_earlier_rounds_are_not_read_with_their_probabilities(client, project, settings):
     from model_store.audits import Draw
 
@@ -347,7 +361,10 @@ def test_draws_of_earlier_rounds_are_not_read_with_their_probabilities(client, p
     damaged = "UPDATE audit SET probabilities = 'damaged' WHERE number = 1 AND task_id > 500"
     execute(url_of(folder_of(settings) / JOURNAL_NAME), damaged)
     assert wording.DRAWN in client.get("/projects/12").text
-    assert "from 400 tasks drawn at random" in text_of(client.get("/projects/12/quality"))
+    page = text_of(client.get("/projects/12/quality"))
+    assert "from 400 tasks drawn at random" in page
+    assert "What follows is from 200 tasks of round 2:" in page
+    assert "90 % 200 100.0 % (98.1 to 100.0)" in page  # Wilson's interval of 200 in 200
     assert client.get("/projects/12/accuracy").status_code == 200
 
 
