@@ -296,7 +296,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class QualityFragment:
-    """How good the model is.
+    """How good the model is. is_drawn: whether tasks are drawn at random to measure it.
 
     curve: over all rounds, to one batch ahead. rounds: each by itself. random: what random choice
     reached in the last backtest, and from which to which run. curve_level, level: of the intervals
@@ -308,6 +308,7 @@ class QualityFragment:
     TEMPLATE: ClassVar = "quality.html"
     measured: int
     accuracy: str
+    is_drawn: bool
     advice: str
     curve: Sequence[CurvePoint]
     rounds: Sequence[CurvePoint]
@@ -316,6 +317,7 @@ class QualityFragment:
     level: int
     newest: str
     pairs: Sequence[ConfusedPair]
+    pairs_total: int
     recalls: Sequence[RecallRow]
     matrix: Sequence[Sequence[int]]
     classes: Sequence[str]
@@ -329,6 +331,7 @@ class AccuracyFragment:
     TEMPLATE: ClassVar = "accuracy.html"
     measured: int
     accuracy: str
+    is_drawn: bool
     saved: str
 
 

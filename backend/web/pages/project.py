@@ -75,7 +75,7 @@ def project_page(
             start=start,
             total=progress.batch_total,
         ),
-        balance=_balance(journal.overview.class_counts(state.key)),
+        balance=_balance(journal.overview.class_counts(state.key), published),
         has_map=bool(folder.map_files()),
         backtest=backtest_of(folder),
         rounds=[_round(folder, one) for one in journal.rounds(state.key, SHOWN_ROUNDS)],
@@ -115,8 +115,12 @@ def _shown(value: Any) -> str:
     return "10 per class" if value is None else str(value)
 
 
-def _balance(counts: Sequence[ClassCount]) -> list[ClassShare]:
-    most = max((one.count for one in counts), default=1)
+def _balance(counts: Sequence[ClassCount], published: RoundState | None) -> list[ClassShare]:
+    """Labels of each class, also of those that the label config has and nobody gave yet."""
+    named = {one.class_name for one in counts}
+    classes = [] if published is None else published.classes
+    counts = [*counts, *(ClassCount(name, 0) for name in classes if name not in named)]
+    most = max([1, *(one.count for one in counts)])
     return [ClassShare(one.class_name, one.count, 100 * one.count // most) for one in counts]
 
 

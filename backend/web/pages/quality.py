@@ -12,6 +12,7 @@ from backend.evaluation import (
     Estimate,
     LearningCurve,
     Measurement,
+    Verdict,
     advise,
     confusion,
     gathered,
@@ -32,6 +33,7 @@ from backend.web.pages.contexts import (
     RecallRow,
     SurenessRow,
 )
+from backend.web.pages.project import TITLES
 from model_store.audits import AuditedTask, MeasuredRound
 from model_store.journal import Journal, ProjectState, RoundState
 from model_store.project_folder import ProjectFolder
@@ -102,7 +104,8 @@ def quality(
     return QualityFragment(
         measured=0 if curve is None else curve.total,
         accuracy=_accuracy(curve, n_labeled),
-        advice=advise(curve, n_labeled, more, settings.stop_gain).words,
+        is_drawn=settings.audit > 0,
+        advice=_advice(settings, curve, n_labeled, more),
         curve=[] if curve is None else _points(curve, n_labeled, more),
         rounds=[] if curve is None else _measured_rounds(curve),
         random=random,
@@ -110,6 +113,7 @@ def quality(
         level=round(100 * intervals.LEVEL),
         newest=_rounds_words(newest),
         pairs=_pairs(classes, counts),
+        pairs_total=int(np.count_nonzero(counts) - np.count_nonzero(np.diag(counts))),
         recalls=[
             RecallRow(name, estimate_words(one)) for name, one in zip(classes, found, strict=True)
         ],
@@ -183,6 +187,16 @@ def _rounds_words(newest: Sequence[AuditedTask]) -> str:
     first, last = newest[0].number, newest[-1].number
     rounds = f"round {last}" if first == last else f"rounds {first} to {last}"
     return f"{len(newest)} tasks of {rounds}"
+
+
+def _advice(settings: Settings, curve: LearningCurve | None, n_labeled: int, more: int) -> str:
+    found = advise(curve, n_labeled, more, settings.stop_gain)
+    if found.verdict is Verdict.UNKNOWN and settings.audit == 0:
+        return (
+            f"No task is drawn at random to measure it: {TITLES['audit']} "
+            f"({Settings.variable('audit')}) is 0."
+        )
+    return found.words
 
 
 def _accuracy(curve: LearningCurve | None, n_labeled: int) -> str:

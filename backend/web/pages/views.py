@@ -170,7 +170,7 @@ def accuracy(project_id: int) -> ResponseReturnValue:
     found = here.qualities.of(here.settings, here.journal, state, here.folder(state))
     strategy = here.settings.of_project(state.own_settings).strategy
     said = verdict(here.folder(state), strategy)
-    return rendered(AccuracyFragment(found.measured, found.accuracy, said))
+    return rendered(AccuracyFragment(found.measured, found.accuracy, found.is_drawn, said))
 
 
 @blueprint.get(f"/projects/<{ID}:project_id>/backtest.png")

@@ -348,6 +348,39 @@ def test_every_interval_says_how_often_it_holds(client, measured_project):
     assert re.search(r"temperature [0-9.]+ \(95 % interval", page)
 
 
+def test_accuracy_names_the_setting_when_no_task_is_drawn(client, project):
+    assert "Not measured yet: tasks are drawn" in text_of(client.get("/projects/12/quality"))
+    project.update_project(KEY, own_settings={"audit": "0"})
+    page = text_of(client.get("/projects/12/quality"))
+    assert page == (
+        "No task is drawn at random to measure it: Share drawn at random (ALFAMIX_AUDIT) is 0."
+    )
+    card = text_of(client.get("/projects/12/accuracy"))
+    assert card == "Accuracy: not measured, as no task is drawn at random"
+
+
+def test_confusions_say_of_how_many_pairs_they_are_the_most_frequent(client, project):
+    from model_store.audits import Draw
+
+    # 14 classes, each of which was taken for the next one; 13 for the first.
+    classes = [f"kind-{number:02}" for number in range(14)]
+    project.open_round(round_state(4, classes=classes))
+    draws = []
+    for number, name in enumerate(classes):
+        project.tasks.put(KEY, [mirrored_task(500 + number, class_name=name)])
+        taken_for = classes[(number + 1) % 14]
+        given = {other: 0.5 if other == taken_for else 0.01 for other in classes}
+        draws.append(Draw(500 + number, 1, 0.1, given))
+    project.audits.note(KEY, 4, draws)
+    page = text_of(client.get("/projects/12/quality"))
+    assert "The 12 most frequent of 14 pairs of classes." in page
+    assert page.count("taken for") == 12
+
+
+def test_classes_without_a_label_are_shown(client, project):
+    assert re.search(r"Share dog 1 cat 0 Rounds", text_of(client.get("/projects/12")))
+
+
 def test_draws_of_earlier_rounds_are_not_read_with_their_probabilities(client, project, settings):
     from model_store.audits import Draw
 
