@@ -14,6 +14,37 @@ from backend.backtest.results import Curves
 from backend.replay import Interval, interval, labels_needed
 
 NO_DIFFERENCE = "no difference on this data"
+# Of random's final accuracy: what a strategy is to reach with fewer labels.
+GOAL = 0.95
+
+
+@dataclass(frozen=True)
+class Reach:
+    """With how many labels a strategy, and random, come to GOAL of random's final accuracy.
+
+    accuracy: that goal, in points. labels: None where the strategy does not come to it.
+    share: of random's labels, in percent; None where it or its interval cannot be told.
+    """
+
+    accuracy: float
+    labels: float | None
+    random_labels: float
+    share: Interval | None
+
+    @property
+    def words(self) -> str:
+        """What users ask: how many of the labels are needed."""
+        goal = f"{100 * GOAL:.0f} % of random's final accuracy ({self.accuracy:.1f} %)"
+        if self.labels is None:
+            return (
+                f"it does not reach {goal}, for which random needs {self.random_labels:.0f} labels"
+            )
+        counts = f"{self.labels:.0f} instead of {self.random_labels:.0f}"
+        share = 100 * self.labels / self.random_labels
+        told = f"it reaches {goal} with {share:.0f} % of the labels that random needs for it"
+        if self.share is None:
+            return f"{told} ({counts}; how sure that is cannot be told)"
+        return f"{told} ({counts}; {_percent_range(self.share)})"
 
 
 @dataclass(frozen=True)
@@ -24,6 +55,7 @@ class Comparison:
     mean_accuracy: Interval
     difference: Interval  # of the mean accuracy from random's
     saved: Interval  # labels, at the highest accuracy that both reach
+    reach: Reach
 
     @property
     def verdict(self) -> str:
@@ -32,12 +64,12 @@ class Comparison:
         if found.has_zero:
             return (
                 f"{self.strategy}: {NO_DIFFERENCE}; mean accuracy {_signed(found.mean)} points "
-                f"from random's, {_range(found, 1)}."
+                f"from random's, {_range(found, 1)}; {self.reach.words}."
             )
         side = "above" if found.mean > 0 else "below"
         return (
-            f"{self.strategy}: {abs(found.mean):.1f} points {side} random in mean accuracy "
-            f"({_range(found, 1)}); {self._saving}."
+            f"{self.strategy}: {self.reach.words}; {abs(found.mean):.1f} points {side} random in "
+            f"mean accuracy ({_range(found, 1)}); {self._saving}."
         )
 
     @property
@@ -85,6 +117,35 @@ def labels_saved(curves: Curves, reference: Curves) -> np.ndarray:
     )
 
 
+def reach(curves: Curves, reference: Curves) -> Reach:
+    """What the mean curves say; the interval is Student's over the seeds, by the jackknife.
+
+    Tukey 1958: each seed is left out once, and what that changes stands for the seed.
+    """
+    seeds = len(curves.accuracy)
+    goal, labels, random_labels = _goal(curves, reference, np.arange(seeds))
+    share = None
+    if labels is not None:
+        left_out = [_goal(curves, reference, np.delete(np.arange(seeds), n)) for n in range(seeds)]
+        shares = [100 * own / other for _, own, other in left_out if own is not None]
+        if len(shares) == seeds:
+            whole = 100 * labels / random_labels
+            spread = interval(seeds * whole - (seeds - 1) * np.array(shares))
+            half = spread.high - spread.mean
+            share = Interval(whole, whole - half, whole + half)
+    return Reach(100 * goal, labels, random_labels, share)
+
+
+def _goal(
+    curves: Curves, reference: Curves, seeds: np.ndarray
+) -> tuple[float, float | None, float]:
+    """GOAL of random's final accuracy over some seeds, and the labels of both for it."""
+    own, random = curves.accuracy[seeds].mean(axis=0), reference.accuracy[seeds].mean(axis=0)
+    goal = GOAL * float(random[-1])
+    labels = labels_needed(curves.n_labeled, own, goal) if own.max() >= goal else None
+    return goal, labels, labels_needed(reference.n_labeled, random, goal)
+
+
 def _comparison(strategy: str, curves: Curves, reference: Curves, first: int) -> Comparison:
     accuracies = mean_accuracies(curves, first)
     return Comparison(
@@ -92,11 +153,16 @@ def _comparison(strategy: str, curves: Curves, reference: Curves, first: int) ->
         mean_accuracy=interval(accuracies),
         difference=interval(accuracies - mean_accuracies(reference, first)),
         saved=interval(labels_saved(curves, reference)),
+        reach=reach(curves, reference),
     )
 
 
 def _signed(value: float) -> str:
     return f"{value:+.1f}"
+
+
+def _percent_range(found: Interval) -> str:
+    return f"95 % interval {max(0.0, found.low):.0f} to {found.high:.0f} %"
 
 
 def _range(found: Interval, digits: int) -> str:

@@ -112,6 +112,7 @@ def explanation(design: Design) -> Iterator[str]:
     """What the numbers are."""
     yield "mean accuracy: percent, over the rounds that a strategy chose"
     yield "labels saved: random's labels minus the strategy's, at the highest accuracy both reach"
+    yield "labels for 95 % of random's final accuracy: where the mean curves reach it"
     yield f"[95 % interval]: Student's, paired over {len(design.seeds)} seeds, of these labels only"
 
 

@@ -9,9 +9,13 @@ from backend.web.pages.contexts import Backtest, CurvePoint
 from model_store.project_folder import PICTURE_NAME, REPORT_NAME, ROWS_NAME, ProjectFolder
 
 
-def backtest_of(folder: ProjectFolder) -> Backtest:
+def backtest_of(folder: ProjectFolder, strategy: str) -> Backtest:
     """What the last backtest said."""
-    return Backtest(report=_report(folder), has_picture=(folder.backtest / PICTURE_NAME).is_file())
+    return Backtest(
+        verdict=verdict(folder, strategy),
+        report=_report(folder),
+        has_picture=(folder.backtest / PICTURE_NAME).is_file(),
+    )
 
 
 def verdict(folder: ProjectFolder, strategy: str) -> str:

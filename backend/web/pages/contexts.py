@@ -174,8 +174,12 @@ class SettingField:
 
 @dataclass(frozen=True)
 class Backtest:
-    """What the last backtest said."""
+    """What the last backtest said.
 
+    verdict: its sentence about the project's strategy, "" where it was not replayed.
+    """
+
+    verdict: str
     report: str
     has_picture: bool
 

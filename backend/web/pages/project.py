@@ -77,7 +77,7 @@ def project_page(
         ),
         balance=_balance(journal.overview.class_counts(state.key), published),
         has_map=bool(folder.map_files()),
-        backtest=backtest_of(folder),
+        backtest=backtest_of(folder, settings.of_project(state.own_settings).strategy),
         rounds=[_round(folder, one) for one in journal.rounds(state.key, SHOWN_ROUNDS)],
         networks=[
             _network(folder, one) for one in journal.overview.networks(state.key, SHOWN_ROUNDS)
