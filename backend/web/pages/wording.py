@@ -90,9 +90,9 @@ def mixing_reason(
     """How uncertain ALFA-Mix takes it for: the least mix that turns the prediction."""
     if not math.isfinite(epsilon) or flips_to == predicted:
         return "No mix with another class turns its prediction: the model is sure of it."
-    what = f"mean image of \u2068{anchor}\u2069" if anchor else "another class"
+    what = f"the mean image of \u2068{anchor}\u2069" if anchor else "another class"
     return (
-        f"Mixed with {percent(epsilon)} of the {what}, its prediction turns to "
+        f"Mixed with {percent(epsilon)} of {what}, its prediction turns to "
         f"\u2068{flips_to}\u2069{': it lies near the border' if is_candidate else ''}."
     )
 
