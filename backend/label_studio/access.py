@@ -22,15 +22,20 @@ class Access:
         url: str,
         api_key: str,
         *,
+        request_timeout_s: float = 60.0,
+        retries: int = 2,
         image_timeout_s: float = 20.0,
         image_hosts: Sequence[str] = (),
     ) -> None:
         """Use the configured token; without one, those that Label Studio sends on connection.
 
+        request_timeout_s, retries: see LabelStudioClient.
         image_timeout_s, image_hosts: see ImageFetcher.
         """
         self._url = url
         self._api_key = api_key
+        self._request_timeout_s = request_timeout_s
+        self._retries = retries
         self._image_timeout_s = image_timeout_s
         self._image_hosts = image_hosts
         self._clients: dict[str, LabelStudioClient] = {}
@@ -57,7 +62,9 @@ class Access:
         with self._lock:
             if token not in self._clients:
                 _make_room(self._clients)
-                self._clients[token] = LabelStudioClient(self._url, token)
+                self._clients[token] = LabelStudioClient(
+                    self._url, token, timeout_s=self._request_timeout_s, retries=self._retries
+                )
             client = self._clients[token]
         return client if self._guard is None else client.guarded(self._guard)
 

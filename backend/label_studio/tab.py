@@ -14,8 +14,12 @@ from typing import Any
 from backend.label_studio.client import LabelStudioClient
 
 TITLE = "Next to label (active learning)"
-# Of tasks that the admin chose on the map; the next choice takes its place.
+# Of tasks that an admin chose on the map.
 SELECTION = "Chosen on the map (active learning)"
+# Somebody may be looking at one, and Label Studio does not tell how old a tab is.
+KEPT_SELECTIONS = 5
+# Each is a condition, and SQLite takes no more than 1,000 within one another.
+MAX_SELECTED = 900
 # What Label Studio's page makes where there is no tab; else ours would be the first that opens.
 DEFAULT = {"title": "Default"}
 
@@ -32,10 +36,11 @@ def make_tab(client: LabelStudioClient, project_id: int) -> int:
 
 
 def make_selection(client: LabelStudioClient, project_id: int, task_ids: Sequence[int]) -> int:
-    """The id of a new tab that shows some tasks, in the place of the one made before."""
-    for tab_id, title in client.tabs(project_id).items():
-        if title == SELECTION:
-            client.delete_tab(tab_id)
+    """The id of a new tab of MAX_SELECTED tasks at most; the newest made before stay."""
+    made = sorted(tab_id for tab_id, title in client.tabs(project_id).items() if title == SELECTION)
+    for tab_id in made[: 1 - KEPT_SELECTIONS]:
+        client.delete_tab(tab_id)
+    # Not by one filter with all ids: the API takes that, and the Data Manager's page breaks.
     items = [_equal("id", task_id) for task_id in task_ids]
     return client.create_tab(
         project_id, {"title": SELECTION, "filters": {"conjunction": "or", "items": items}}

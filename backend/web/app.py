@@ -15,7 +15,6 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from backend.errors import AlfaMixError, StoreError
-from backend.label_studio.access import Access
 from backend.process.exposure import exposure
 from backend.process.health import Health
 from backend.process.startup import folder_of
@@ -29,6 +28,7 @@ from backend.web.pages.actions import blueprint as pages_blueprint
 from backend.web.pages.examinations import Examinations
 from backend.web.pages.quality import Qualities
 from backend.web.pages.safety import make_safe
+from backend.web.pages.selections import Selections
 from backend.web.pages.thumbnails import Thumbnails
 from backend.web.predictor import Predictor
 from backend.web.services import WebServices
@@ -68,7 +68,7 @@ def _add_pages(app: Flask, settings: Settings, backend: views.Backend) -> None:
     app.extensions[pages.EXTENSION] = pages.Pages(
         settings,
         backend.journal,
-        Access(settings.label_studio_url, settings.label_studio_api_key),
+        Selections(settings),
         Thumbnails(settings),
         Examinations(),
         Qualities(),

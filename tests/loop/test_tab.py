@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from backend.label_studio import tab
+from backend.label_studio.client import LabelStudioClient
+
 pytestmark = pytest.mark.label_studio
 TITLE = "Next to label (active learning)"
 
@@ -64,3 +67,19 @@ def test_tab_is_removed_with_the_backend(label_studio, inline, connected_project
     label_studio.api.call("DELETE", f"/api/ml/{backend_id}")
     inline.reconcile(project_id)
     assert list(tabs_of(label_studio, project_id)) == ["Default"]
+
+
+def test_selection_shows_as_many_tasks_as_it_may_and_no_others(label_studio, colored_project):
+    project_id, task_ids = colored_project(12)
+    client = LabelStudioClient(label_studio.url, label_studio.token)
+    others = range(task_ids[-1] + 1, task_ids[-1] + 1 + tab.MAX_SELECTED - 5)
+    tab_id = tab.make_selection(client, project_id, [*others, *task_ids[3:8]])
+    assert sorted(tasks_of(label_studio, project_id, tab_id)) == task_ids[3:8]
+
+
+def test_newest_selections_stay_beside_the_other_tabs(label_studio, colored_project):
+    project_id, task_ids = colored_project(3)
+    client = LabelStudioClient(label_studio.url, label_studio.token)
+    default = client.create_tab(project_id, {"title": "Default"})
+    made = [tab.make_selection(client, project_id, task_ids[:1]) for _ in range(7)]
+    assert sorted(client.tabs(project_id)) == [default, *made[-5:]]

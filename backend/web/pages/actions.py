@@ -9,7 +9,6 @@ from flask import abort, redirect, request
 from flask.typing import ResponseReturnValue
 
 from backend.errors import SettingsError
-from backend.label_studio import tab
 from backend.settings import Settings
 from backend.web.bodies import valid
 from backend.web.pages.contexts import ConfirmPage, OnwardPage
@@ -19,10 +18,11 @@ from backend.web.pages.project import STRATEGIES, project_page
 from backend.web.pages.rendering import rendered
 from backend.web.pages.safety import check_form, csrf_token
 from backend.web.pages.services import pages
+from backend.web.pages.thumbnails import Busy
 from backend.web.pages.views import ID, blueprint
 from model_store.journal import Journal, ProjectState
 
-# Of a form; 1,000 ids of 19 digits are less.
+# Of a form; 900 ids of 19 digits are less.
 MAX_FORM_BYTES = 64 * 2**10
 
 
@@ -149,8 +149,10 @@ def ask_first(project_id: int) -> ResponseReturnValue:
 def open_tasks(project_id: int) -> ResponseReturnValue:
     """Show tasks in the Data Manager, in a tab of their own."""
     here, state = pages(), _checked(project_id)
-    client = here.access.client(state.access_token)
-    tab_id = tab.make_selection(client, state.project_id, _selected(state))
+    try:
+        tab_id = here.selections.tab_of(state, _selected(state))
+    except Busy as error:
+        abort(503, str(error))
     return rendered(OnwardPage(f"{data_url(here.settings, state)}?tab={tab_id}"))
 
 

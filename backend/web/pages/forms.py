@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from backend.label_studio.tab import MAX_SELECTED
 from backend.web.schemas import Schema
 
-MAX_SELECTED = 1_000
 Text = Annotated[str, Field(max_length=40)]
 
 
@@ -29,7 +29,7 @@ class OwnSettings(Schema):
 
 
 class Selected(Schema):
-    """ids of some tasks of the project, with commas between, 1,000 at most."""
+    """ids of some tasks of the project, with commas between, 900 at most."""
 
     task_ids: Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], Field(min_length=1)]
 

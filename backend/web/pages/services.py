@@ -8,11 +8,11 @@ from typing import cast
 
 from flask import abort, current_app
 
-from backend.label_studio.access import Access
 from backend.process.startup import folder_of
 from backend.settings import Settings
 from backend.web.pages.examinations import Examinations
 from backend.web.pages.quality import Qualities
+from backend.web.pages.selections import Selections
 from backend.web.pages.thumbnails import Thumbnails
 from model_store.journal import Journal, ProjectState
 from model_store.project_folder import ProjectFolder
@@ -26,7 +26,7 @@ class Pages:
 
     settings: Settings
     journal: Journal
-    access: Access
+    selections: Selections
     thumbnails: Thumbnails
     examinations: Examinations
     qualities: Qualities

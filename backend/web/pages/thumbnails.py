@@ -25,7 +25,7 @@ AT_ONCE = WEB_THREADS // 4
 
 
 class Busy(AlfaMixError):
-    """Too many small pictures are being made; the browser asks again."""
+    """Too many are waited for already; worth asking again."""
 
 
 class Thumbnails:

@@ -5,7 +5,13 @@ import { askAgain } from "./pictures.js";
 const MARGIN_PX = 14;
 const NEAR_PX = 18;
 const NEAREST = 50;
+// As many as a form may name.
+const MOST = 900;
 const KINDS = ["other", "candidate", "labeled", "selected"];
+// The kinds by how likely they are meant, where more are drawn around than a form may name.
+const WANTED = [3, 1, 0, 2];
+
+const number = new Intl.NumberFormat("en");
 
 // Color is not all that tells the kinds apart: dots, triangles, squares, and dots with a ring.
 const SHAPES = [
@@ -209,8 +215,10 @@ class PoolMap {
   closeLasso() {
     const [line, last] = [this.lasso, this.lasso.at(-1)];
     this.lasso = [];
+    const place = (index) => WANTED.indexOf(this.points.kinds[index]);
     if (line.length > 3) {
       const within = this.order.filter((index) => inside(line, this.at(index)));
+      within.sort((a, b) => place(a) - place(b));
       this.choose(within.map((index) => this.points.task_ids[index]));
     } else if (last) {
       const index = this.nearest(...last);
@@ -221,13 +229,18 @@ class PoolMap {
 
   choose(tasks) {
     this.choices += 1;
-    this.chosen = new Set(tasks.slice(0, 1000));
+    this.chosen = new Set(tasks.slice(0, MOST));
     const shown = this.points.task_ids.filter((task) => this.chosen.has(task)).length;
     const { size } = this.chosen;
     this.form.elements.task_ids.value = [...this.chosen].join(",");
     this.form.hidden = !size;
-    const said = `${size} images are chosen${shown < size ? `, ${shown} of them on the map` : ""}.`;
-    this.said.textContent = size ? said : "";
+    const [some, all] = [number.format(size), number.format(tasks.length)];
+    if (!size) this.said.textContent = "";
+    else if (some !== all)
+      this.said.textContent = `${some} of ${all} images are chosen, selected and candidates first.`;
+    else if (shown < size)
+      this.said.textContent = `${some} images are chosen, ${number.format(shown)} of them on the map.`;
+    else this.said.textContent = `${some} images are chosen.`;
     this.draw();
   }
 }

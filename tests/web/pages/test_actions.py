@@ -114,7 +114,7 @@ def test_tasks_come_first_when_the_admin_asks(client, project, token):
 
 
 @pytest.mark.parametrize(
-    "task_ids", ["", "x", "1,,2", "0", "9" * 19, ",".join(["1"] * 1001), "9999"]
+    "task_ids", ["", "x", "1,,2", "0", "9" * 19, ",".join(["1"] * 901), "9999"]
 )
 def test_selection_that_is_none_is_refused(client, project, token, task_ids):
     assert post(client, "first", token, task_ids=task_ids).status_code in (400, 404)
@@ -177,6 +177,14 @@ def test_secret_outlasts_the_process(settings, client, project, token):
 
 def _cookie(client, journal) -> str:
     return client.get_cookie(f"alfa-mix-{journal.instance()[:8]}").value
+
+
+def test_open_is_answered_at_once_when_label_studio_keeps_others_waiting(
+    client, project, token, monkeypatch
+):
+    monkeypatch.setattr("threading.BoundedSemaphore.acquire", lambda *_, **__: False)
+    reply = post(client, "open", token, task_ids="100")
+    assert reply.status_code == 503 and "try again later" in reply.text
 
 
 def test_form_that_is_too_large_is_refused(client, project, token):
