@@ -33,6 +33,10 @@ class Asked:
             if rows:
                 connection.execute(asked.insert(), rows)
 
+    def take_back(self, key: str) -> None:
+        """Ask for no task of a project any more."""
+        self._database.write(asked.update().where(asked.c.key == key).values(asked_at=0.0))
+
     def open_places(self, key: str) -> dict[int, int]:
         """The place of each task that waits for a label still, all below 0: the least comes first.
 
@@ -41,7 +45,8 @@ class Asked:
         statement = (
             sa.select(asked.c.task_id, asked.c.place)
             .join(task, (task.c.key == asked.c.key) & (task.c.task_id == asked.c.task_id))
-            .where(asked.c.key == key, sa.not_(task.c.is_done), sa.not_(task.c.is_skipped))
+            .where(asked.c.key == key, asked.c.asked_at > 0)
+            .where(sa.not_(task.c.is_done), sa.not_(task.c.is_skipped))
             .order_by(asked.c.place)
         )
         return {row.task_id: row.place for row in self._database.rows(statement)}

@@ -216,6 +216,7 @@ asked = sa.Table(
     sa.Column("task_id", Id, primary_key=True),
     # Small ones first.
     sa.Column("place", sa.Integer, nullable=False),
+    # 0 where it was taken back. The row stays: the queue may hold its place, which is given once.
     _time("asked_at"),
 )
 

@@ -34,3 +34,14 @@ def test_labeled_skipped_and_missing_tasks_are_no_longer_asked_for(journal):
 def test_nothing_is_asked_for_when_nothing_was_named(journal):
     journal.asked.first(KEY, [])
     assert journal.asked.open_places(KEY) == {}
+
+
+def test_what_is_taken_back_is_asked_for_no_more_and_its_place_is_not_given_again(journal):
+    journal.asked.first(KEY, [5, 2])
+    journal.asked.first("13.1700000001", [1])
+    journal.asked.take_back(KEY)
+    assert journal.asked.open_places(KEY) == {}
+    journal.asked.first(KEY, [2])
+    assert journal.asked.open_places(KEY) == {2: -3}
+    journal.tasks.put("13.1700000001", [mirrored_task(1)])
+    assert journal.asked.open_places("13.1700000001") == {1: -1}

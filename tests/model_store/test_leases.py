@@ -166,6 +166,7 @@ WRITES: dict[str, Callable[[Journal], Any]] = {
     "tunings.drop": lambda journal: journal.tunings.drop(tuning_state(1)),
     "audits.note": lambda journal: journal.audits.note(KEY, 1, []),
     "asked.first": lambda journal: journal.asked.first(KEY, [7]),
+    "asked.take_back": lambda journal: journal.asked.take_back(KEY),
 }
 # What only reads, or is not of one project.
 READS = {

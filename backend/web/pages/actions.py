@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import abort, redirect, request
+from flask import abort, flash, redirect, request
 from flask.typing import ResponseReturnValue
 
 from backend.errors import SettingsError
 from backend.settings import Settings
 from backend.web.bodies import valid
+from backend.web.pages import wording
 from backend.web.pages.contexts import ConfirmPage, OnwardPage
 from backend.web.pages.forms import OwnSettings, Selected
 from backend.web.pages.links import data_url
@@ -24,6 +25,8 @@ from model_store.journal import Journal, ProjectState
 
 # Of a form; 900 ids of 19 digits are less.
 MAX_FORM_BYTES = 64 * 2**10
+# Of a setting.
+MAX_TEXT = 40
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ def _backtest(journal: Journal, key: str) -> None:
     journal.note_changed(key)
 
 
+def _take_back(journal: Journal, key: str) -> None:
+    journal.asked.take_back(key)
+    journal.note_changed(key)
+
+
 QUESTIONS = {
     "train": Question(
         "Start a round now?",
@@ -76,6 +84,12 @@ QUESTIONS = {
         "Rounds begin again when they are due by labels.",
         "Go on",
         _resume,
+    ),
+    "take-back": Question(
+        "Put these tasks first no longer?",
+        "Those that are at the front of the queue already stay there until the next round.",
+        "Take it back",
+        _take_back,
     ),
     "backtest": Question(
         "Run a backtest?",
@@ -138,10 +152,13 @@ def set_settings(project_id: int) -> ResponseReturnValue:
 
 @blueprint.post(f"/projects/<{ID}:project_id>/first")
 def ask_first(project_id: int) -> ResponseReturnValue:
-    """Put tasks before all others in the queue."""
+    """Put tasks before all others in the queue, those that wait for a label, and say how many."""
     here, state = pages(), _checked(project_id)
-    here.journal.asked.first(state.key, _selected(state))
+    chosen = _selected(state)
+    waiting = here.journal.tasks.open_among(state.key, chosen)
+    here.journal.asked.first(state.key, [task_id for task_id in chosen if task_id in waiting])
     here.journal.note_changed(state.key)
+    flash(wording.put_first(len(waiting), len(chosen)))
     return _back(project_id, "batch")
 
 
@@ -175,18 +192,21 @@ def _selected(state: ProjectState) -> list[int]:
     kept = pages().journal.tasks.known_among(state.key, found)
     if not kept:
         abort(404, "The project has none of these tasks.")
-    return [task_id for task_id in found if task_id in kept]
+    return [task_id for task_id in dict.fromkeys(found) if task_id in kept]
 
 
 def _errors(settings: Settings, own: dict[str, str]) -> dict[str, str]:
     """What is wrong with each setting."""
     errors = {}
     for name, text in own.items():
+        if len(text) > MAX_TEXT:
+            errors[name] = f"found {len(text):,} characters; needed is at most {MAX_TEXT}"
+            continue
         try:
             settings.of_project({name: text})
         except SettingsError as error:
             errors[name] = str(error)
-    if own.get("strategy", STRATEGIES[0]) not in STRATEGIES:
+    if "strategy" not in errors and own.get("strategy", STRATEGIES[0]) not in STRATEGIES:
         errors["strategy"] = f"{own['strategy']!r}; needed is one of {', '.join(STRATEGIES)}"
     return errors
 

@@ -186,10 +186,11 @@ class Backtest:
 
 @dataclass(frozen=True)
 class ProjectPage:
-    """One project."""
+    """One project. said: what came of the button that was pressed."""
 
     TEMPLATE: ClassVar = "project.html"
     project_id: int
+    said: Sequence[str]
     title: str
     is_connected: bool
     label_studio_url: str

@@ -10,8 +10,6 @@ from pydantic import Field, field_validator
 from backend.label_studio.tab import MAX_SELECTED
 from backend.web.schemas import Schema
 
-Text = Annotated[str, Field(max_length=40)]
-
 
 class Shown(Schema):
     """where the shown part of the batch starts."""
@@ -22,10 +20,10 @@ class Shown(Schema):
 class OwnSettings(Schema):
     """the project's own settings, each empty for that of the environment."""
 
-    budget: Text = ""
-    strategy: Text = ""
-    audit: Text = ""
-    preselect: Text = ""
+    budget: str = ""
+    strategy: str = ""
+    audit: str = ""
+    preselect: str = ""
 
 
 class Selected(Schema):

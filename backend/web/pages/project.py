@@ -52,12 +52,14 @@ def project_page(
     *,
     start: int = 0,
     csrf_token: str,
+    said: Sequence[str] = (),
     posted: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
 ) -> ProjectPage:
     """All that is shown of one project.
 
-    start: place of the batch that is shown first. posted, errors: settings that were refused.
+    start: place of the batch that is shown first. said: see ProjectPage. posted, errors: settings
+    that were refused.
     """
     published = journal.published_round(state.key)
     total, left_out = journal.overview.left_out(state.key, SHOWN_UNREADABLE)
@@ -65,6 +67,7 @@ def project_page(
     progress = project_progress(journal, state, published, start)
     return ProjectPage(
         project_id=state.project_id,
+        said=said,
         title=state.title or f"Project {state.project_id}",
         is_connected=state.connected,
         label_studio_url=data_url(settings, state),

@@ -7,7 +7,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, abort, jsonify, make_response, request, send_file
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    get_flashed_messages,
+    jsonify,
+    make_response,
+    request,
+    send_file,
+)
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
@@ -89,6 +98,7 @@ def project(project_id: int) -> ResponseReturnValue:
             *(here.settings, here.journal, here.folder(state), state),
             start=start,
             csrf_token=csrf_token(),
+            said=[str(words) for words in get_flashed_messages()],
         )
     )
 

@@ -102,3 +102,13 @@ def cluster_reason(size: int) -> str:
     if size <= 1:
         return "Nothing else in the pool is like it."
     return f"Stands for {size:,} images of the pool that are most like it."
+
+
+def put_first(waiting: int, chosen: int) -> str:
+    """What came of putting tasks first."""
+    if not waiting:
+        return f"Of {chosen:,} chosen none waits for a label: the queue stays as it is."
+    what = (
+        "waits for a label and comes first" if waiting == 1 else "wait for a label and come first"
+    )
+    return f"{waiting:,} of {chosen:,} chosen {what}."

@@ -11,7 +11,16 @@ from model_store import phases
 from tests.states import KEY
 from tests.web.pages.conftest import app_of
 
-FORMS = ("do/train", "do/pause", "do/resume", "do/backtest", "settings", "first", "open")
+FORMS = (
+    "do/train",
+    "do/pause",
+    "do/resume",
+    "do/backtest",
+    "do/take-back",
+    "settings",
+    "first",
+    "open",
+)
 OWN = {"budget": "", "strategy": "", "audit": "", "preselect": ""}
 
 
@@ -94,7 +103,15 @@ def test_own_settings_are_kept_and_shown(client, project, token):
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("budget", "many"), ("budget", "0"), ("audit", "0.9"), ("strategy", "x"), ("preselect", "x")],
+    [
+        ("budget", "9" * 41),
+        ("strategy", "x" * 41),
+        ("budget", "many"),
+        ("budget", "0"),
+        ("audit", "0.9"),
+        ("strategy", "x"),
+        ("preselect", "x"),
+    ],
 )
 def test_error_is_said_beside_the_field_and_nothing_is_kept(client, project, token, name, text):
     reply = post(client, "settings", token, **(OWN | {name: text}))
@@ -106,11 +123,29 @@ def test_error_is_said_beside_the_field_and_nothing_is_kept(client, project, tok
 
 
 def test_tasks_come_first_when_the_admin_asks(client, project, token):
-    reply = post(client, "first", token, task_ids="104,100,9999")
+    reply = post(client, "first", token, task_ids="104,103,100,104,9999")
     assert reply.status_code == 303
-    # 9999 is not the project's.
+    # 9999 is not the project's, 103 is labeled.
     assert list(project.asked.open_places(KEY)) == [104, 100]
-    assert "2 tasks that you put first wait for a label" in client.get("/projects/12").text
+    page = client.get("/projects/12").text
+    assert "2 tasks that you put first wait for a label" in page
+    assert "2 of 3 chosen wait for a label and come first." in page
+    assert "chosen wait" not in client.get("/projects/12").text
+
+
+def test_admin_is_told_when_nothing_chosen_waits_for_a_label(client, project, token):
+    post(client, "first", token, task_ids="103")
+    assert project.asked.open_places(KEY) == {}
+    assert "Of 1 chosen none waits for a label" in client.get("/projects/12").text
+
+
+def test_what_was_put_first_is_taken_back(client, project, token):
+    post(client, "first", token, task_ids="104,100")
+    assert "confirm/take-back" in client.get("/projects/12").text
+    assert "until the next round" in client.get("/projects/12/confirm/take-back").text
+    post(client, "do/take-back", token)
+    assert project.asked.open_places(KEY) == {}
+    assert "confirm/take-back" not in client.get("/projects/12").text
 
 
 @pytest.mark.parametrize(
