@@ -11,8 +11,8 @@ import logging
 import re
 
 from flask import Flask, Response, jsonify, request
+from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.wrappers import Response as WerkzeugResponse
 
 from backend.errors import AlfaMixError, StoreError
 from backend.process.exposure import exposure
@@ -23,6 +23,7 @@ from backend.settings import Settings
 from backend.web import views
 from backend.web.authentication import authentication
 from backend.web.metrics import metrics_registry
+from backend.web.negotiation import wants_page
 from backend.web.pages import services as pages
 from backend.web.pages.actions import blueprint as pages_blueprint
 from backend.web.pages.examinations import Examinations
@@ -30,6 +31,7 @@ from backend.web.pages.quality import Qualities
 from backend.web.pages.safety import make_safe
 from backend.web.pages.selections import Selections
 from backend.web.pages.thumbnails import Thumbnails
+from backend.web.pages.views import not_served
 from backend.web.predictor import Predictor
 from backend.web.services import WebServices
 from model_store.journal import Journal
@@ -92,7 +94,9 @@ def _unreadable(error: StoreError) -> tuple[Response, int]:
     return jsonify({"error": "what is stored cannot be read or written; the log says more"}), 503
 
 
-def _not_served(error: HTTPException) -> WerkzeugResponse:
+def _not_served(error: HTTPException) -> ResponseReturnValue:
+    if wants_page(request):
+        return not_served(error)
     response = error.get_response()
     response.set_data(json.dumps({"error": _words(error)}))
     response.content_type = "application/json"

@@ -56,6 +56,14 @@ def test_page_is_refused_without_credentials_but_health_is_not(settings, journal
     assert client.get("/").status_code == 200
 
 
+def test_unknown_address_is_a_page_to_a_browser_and_json_to_a_program(client):
+    reply = client.get("/projects/12/", headers=BROWSER)
+    assert (reply.status_code, reply.mimetype) == (404, "text/html")
+    assert "Not Found" in reply.text and 'href="../../"' in reply.text
+    reply = client.get("/projects/12/")
+    assert (reply.status_code, list(reply.json)) == (404, ["error"])
+
+
 OWN_HOSTS = ["localhost:9090", "127.0.0.1", "[::1]:9090", "10.0.0.5:9090", "gpu1", "a.localhost"]
 
 
