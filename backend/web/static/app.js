@@ -117,8 +117,9 @@ async function loadFindings(place) {
 // Questions
 
 async function ask(link) {
-  const reply = await fetch(link.href);
-  if (!reply.ok) return location.assign(link.href);
+  const reply = await fetch(link.href).catch(() => null);
+  // The browser says what is wrong.
+  if (!reply?.ok) return location.assign(link.href);
   const page = new DOMParser().parseFromString(await reply.text(), "text/html");
   const question = document.adoptNode(page.querySelector(".question"));
   // What the question's page links to is relative to that page.
@@ -164,8 +165,12 @@ document.querySelectorAll("[data-findings]").forEach(loadFindings);
 document.querySelectorAll("[data-copies]").forEach(copy);
 document.querySelectorAll("[data-map]").forEach(drawMap);
 for (const link of document.querySelectorAll("[data-asks]")) {
-  link.addEventListener("click", (event) => {
+  let isAsking = false;
+  link.addEventListener("click", async (event) => {
     event.preventDefault();
-    ask(link);
+    if (isAsking) return;
+    isAsking = true;
+    await ask(link);
+    isAsking = false;
   });
 }

@@ -103,6 +103,28 @@ def test_buttons_work_by_keyboard(inline, project_id, open_page):
     inline.journal.update_project(key, is_paused=False)
 
 
+def test_question_is_asked_once_when_its_button_is_pressed_twice(inline, project_id, open_page):
+    page = open_page(f"/projects/{project_id}")
+    page.get_by_role("link", name="Pause").evaluate("link => { link.click(); link.click(); }")
+    page.get_by_role("dialog", name="Pause this project?").wait_for()
+    page.wait_for_load_state("networkidle")
+    assert page.locator("dialog").count() == 1
+
+
+def test_button_leads_to_the_question_when_it_cannot_be_fetched(inline, project_id, open_page):
+    page = open_page(f"/projects/{project_id}")
+    asked: list[str] = []
+
+    def lose_the_first(route: Any) -> None:
+        asked.append(route.request.url)
+        route.abort() if len(asked) == 1 else route.continue_()
+
+    page.route("**/confirm/pause", lose_the_first)
+    page.get_by_role("link", name="Pause").press("Enter")
+    page.wait_for_url("**/confirm/pause")
+    page.get_by_role("heading", name="Pause this project?").wait_for()
+
+
 def test_question_is_a_page_when_there_is_no_script(inline, project_id, open_page):
     page = open_page(f"/projects/{project_id}", java_script_enabled=False)
     page.get_by_role("link", name="Start a round now").click()
@@ -126,6 +148,44 @@ def test_points_of_the_map_come_first(inline, project_id, open_page):
     page.get_by_role("button", name="Put first in the queue").press("Enter")
     page.wait_for_url(lambda url: url.endswith("#batch"))
     assert inline.journal.asked.open_places(key)
+
+
+def test_images_beyond_what_a_form_may_name_are_left_out_last(inline, project_id, open_page):
+    from playwright.sync_api import expect
+
+    count, kinds = 1_000, [0, 1, 2, 3]
+    points = {
+        "task_ids": list(range(1, count + 1)),
+        "x": [0.5] * count,
+        "y": [0.5] * count,
+        "kinds": [kinds[number // 250] for number in range(count)],
+        "labels": [""] * count,
+        "kind": "pca",
+    }
+    page = open_page("/")
+    page.route("**/map", lambda route: route.fulfill(json=points))
+    page.goto(f"{inline.url}/projects/{project_id}", wait_until="domcontentloaded")
+    expect(page.locator(".map")).not_to_have_attribute("aria-busy", "true")
+    # What is above the map has its height by then.
+    expect(page.locator("[data-loads]")).not_to_contain_text("Measuring")
+    canvas = page.locator("canvas[aria-label='Map of the pool']")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - 40, y - 40)
+    page.mouse.down()
+    for right, down in [(40, -40), (40, 40), (-40, 40), (-40, -39)]:
+        page.mouse.move(x + right, y + down)
+    page.mouse.up()
+    expect(page.locator("#map-said")).to_have_text(
+        "900 of 1,000 images are chosen, selected and candidates first."
+    )
+    chosen = page.locator("input[name=task_ids]").input_value().split(",")
+    # Selected, candidates, others; of those that are labeled the last ones are left out.
+    assert chosen[:250] == [str(task) for task in range(751, 1001)]
+    assert chosen[250:500] == [str(task) for task in range(251, 501)]
+    assert chosen[500:750] == [str(task) for task in range(1, 251)]
+    assert chosen[750:] == [str(task) for task in range(501, 651)]
 
 
 def test_button_leads_to_the_chosen_tasks_in_label_studio(
