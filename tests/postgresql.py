@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: Debian's binaries, a folder below /tmp, a port of 127.0.0.1."""
+"""A PostgreSQL of the tests' own: Debian's binaries, a folder below TMPDIR, a port of 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -69,13 +70,11 @@ class PostgresServer:
 
     def freeze(self) -> None:
         """Have all of its processes stand still, as where its machine does."""
-        for process_id in self._process_ids():
-            os.kill(process_id, signal.SIGSTOP)
+        self._signal_each(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let them go on."""
-        for process_id in self._process_ids():
-            os.kill(process_id, signal.SIGCONT)
+        self._signal_each(signal.SIGCONT)
 
     def close(self) -> None:
         """End it, where it runs, and remove all of it."""
@@ -116,6 +115,12 @@ class PostgresServer:
     def _answers(self) -> bool:
         command = [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0
+
+    def _signal_each(self, number: int) -> None:
+        for process_id in self._process_ids():
+            # A process of one connection may just have ended.
+            with suppress(ProcessLookupError):
+                os.kill(process_id, number)
 
     def _process_ids(self) -> list[int]:
         """The server, which starts no other one once it stands still, and those it started."""

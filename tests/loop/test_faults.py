@@ -25,6 +25,8 @@ from tests.loop.conftest import LABEL_CONFIG, predictions_of, project_of, true_c
 
 pytestmark = pytest.mark.label_studio
 PREDICTIONS, WEBHOOKS = "/api/predictions/", "/api/webhooks/"
+# The others take as long each, and differ in what the client makes of the answer alone.
+USUAL = {Failure.REFUSED, Failure.LOST, Failure.STORED}
 SPARE = LABEL_CONFIG.replace("</Choices>", '<Choice value="spare"/></Choices>')
 RENAMED = LABEL_CONFIG.replace("</Choices>", '<Choice value="other"/></Choices>')
 
@@ -140,7 +142,10 @@ def test_one_webhook_is_there_when_its_creation_was_written_and_answered_with_50
     assert len(hooks()) == 1
 
 
-@pytest.mark.parametrize("failure", Failure)
+@pytest.mark.parametrize(
+    "failure",
+    [one if one in USUAL else pytest.param(one, marks=pytest.mark.soak) for one in Failure],
+)
 def test_round_goes_on_when_label_studio_was_away_in_the_middle_of_it(
     label_studio, inline, connected_project, annotator, proxy, failure
 ):

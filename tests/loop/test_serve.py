@@ -158,7 +158,13 @@ def test_all_processes_end_when_they_are_signalled_at_work(
     wait_for("all to end", lambda: processes_of(server) == {})
 
 
-@pytest.mark.parametrize("leash", [False, True], ids=["itself", "its leash"])
+@pytest.mark.parametrize(
+    "leash",
+    [
+        pytest.param(False, id="itself"),
+        pytest.param(True, id="its leash", marks=pytest.mark.soak),
+    ],
+)
 @pytest.mark.parametrize("words", ["gunicorn", "-m backend worker"])
 def test_process_is_started_again_when_it_is_killed(
     label_studio, backend, colored_project, words, leash
@@ -177,6 +183,7 @@ def test_process_is_started_again_when_it_is_killed(
     assert sum(words in line for line in processes_of(server).values() if "leash" in line) == 1
 
 
+@pytest.mark.soak
 def test_queue_goes_on_when_the_journal_is_lost_with_its_copy(
     label_studio, backend, colored_project, annotator
 ):

@@ -186,16 +186,16 @@ def test_two_workers_work_on_two_projects_and_one_goes_on_with_both(
     assert health(two) == (200, health(two)[1])
 
 
-@pytest.mark.parametrize("tries", [1, pytest.param(TRIES, marks=pytest.mark.soak)])
+@pytest.mark.soak
 def test_worker_that_stood_still_writes_nothing_when_it_goes_on(
-    label_studio, machine, database_url, colored_project, annotator, tries
+    label_studio, machine, database_url, colored_project, annotator
 ):
     pair = machine(database_url), machine(database_url)
-    project_id, task_ids = colored_project(12 * (tries + 1))
+    project_id, task_ids = colored_project(12 * (TRIES + 1))
     pair[0].connect(project_id)
     key, person = pair[0].wait_for_round(project_id, 0)["key"], annotator(project_id)
-    moments = random.Random(tries)
-    for _ in range(tries):
+    moments = random.Random(TRIES)
+    for _ in range(TRIES):
         holder, other = holder_and_other(database_url, key, pair)
         label_until_a_round_begins(person, other, project_id)
         time.sleep(moments.uniform(0.0, 0.5))
