@@ -30,7 +30,9 @@ from backend.web.pages.examinations import Examinations
 from backend.web.pages.quality import Qualities
 from backend.web.pages.safety import make_safe
 from backend.web.pages.selections import Selections
+from backend.web.pages.similar import COMPARISONS_AT_ONCE
 from backend.web.pages.thumbnails import Thumbnails
+from backend.web.pages.turns import Turns
 from backend.web.pages.views import not_served
 from backend.web.predictor import Predictor
 from backend.web.services import WebServices
@@ -72,6 +74,7 @@ def _add_pages(app: Flask, settings: Settings, backend: views.Backend) -> None:
         backend.journal,
         Selections(settings),
         Thumbnails(settings),
+        Turns(COMPARISONS_AT_ONCE, "too many images are being compared; ask again"),
         Examinations(),
         Qualities(),
         lambda: [*backend.health.troubles(), *backend.warnings, *backend.health.notices()],

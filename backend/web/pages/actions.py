@@ -19,7 +19,7 @@ from backend.web.pages.project import STRATEGIES, project_page
 from backend.web.pages.rendering import rendered
 from backend.web.pages.safety import check_form, csrf_token
 from backend.web.pages.services import pages
-from backend.web.pages.thumbnails import Busy
+from backend.web.pages.turns import Busy
 from backend.web.pages.views import ID, blueprint
 from model_store.journal import Journal, ProjectState
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from backend.label_studio import tab
 from backend.label_studio.access import Access
 from backend.process.serve import WEB_THREADS
 from backend.settings import Settings
-from backend.web.pages.thumbnails import Busy
+from backend.web.pages.turns import Turns
 from model_store.journal import ProjectState
 
 # For each request; the admin may press again.
@@ -28,14 +27,11 @@ class Selections:
             request_timeout_s=WITHIN_S,
             retries=0,
         )
-        self._free = threading.BoundedSemaphore(AT_ONCE)
+        words = "Label Studio is slow to open what was asked for before; try again later"
+        self._turns = Turns(AT_ONCE, words)
 
     def tab_of(self, state: ProjectState, task_ids: Sequence[int]) -> int:
         """The id of a new tab with these tasks. Busy. LabelStudioError."""
-        if not self._free.acquire(blocking=False):
-            raise Busy("Label Studio is slow to open what was asked for before; try again later")
-        try:
+        with self._turns.take():
             client = self._access.client(state.access_token)
             return tab.make_selection(client, state.project_id, task_ids)
-        finally:
-            self._free.release()

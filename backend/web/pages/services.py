@@ -14,6 +14,7 @@ from backend.web.pages.examinations import Examinations
 from backend.web.pages.quality import Qualities
 from backend.web.pages.selections import Selections
 from backend.web.pages.thumbnails import Thumbnails
+from backend.web.pages.turns import Turns
 from model_store.journal import Journal, ProjectState
 from model_store.project_folder import ProjectFolder
 
@@ -22,12 +23,13 @@ EXTENSION = "alfa-mix-pages"
 
 @dataclass(frozen=True)
 class Pages:
-    """warnings: what an admin should know, as it is now."""
+    """comparisons: of one image with a whole pool. warnings: what an admin should know by now."""
 
     settings: Settings
     journal: Journal
     selections: Selections
     thumbnails: Thumbnails
+    comparisons: Turns
     examinations: Examinations
     qualities: Qualities
     warnings: Callable[[], Sequence[str]]

@@ -8,11 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from backend.errors import StoreError
+from backend.process.serve import WEB_THREADS
 from model_store.embeddings import EmbeddingStore
 from model_store.journal import Journal, RoundState
 from model_store.project_folder import ProjectFolder
 
 COUNT = 50
+# Each takes most of a second of 100,000 tasks.
+COMPARISONS_AT_ONCE = WEB_THREADS // 8
 # Of a norm, where an embedding is all zero.
 TINY = 1e-12
 

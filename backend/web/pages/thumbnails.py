@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +13,7 @@ from backend.label_studio.access import Access
 from backend.process.serve import WEB_THREADS
 from backend.settings import Settings
 from backend.web.live import LiveLoads
+from backend.web.pages.turns import Turns
 from model_store.journal import ProjectState
 from model_store.thumbnails import thumbnail_file, write_thumbnail
 
@@ -22,10 +22,6 @@ QUALITY = 80
 WITHIN_S = 5.0
 # The other threads stay free for what Label Studio asks.
 AT_ONCE = WEB_THREADS // 4
-
-
-class Busy(AlfaMixError):
-    """Too many are waited for already; worth asking again."""
 
 
 class Thumbnails:
@@ -39,7 +35,7 @@ class Thumbnails:
             image_hosts=settings.image_hosts,
         )
         self._loads = LiveLoads(2 * AT_ONCE)
-        self._free = threading.BoundedSemaphore(AT_ONCE)
+        self._turns = Turns(AT_ONCE, "too many pictures are being made; ask again")
 
     def file(
         self, project_folder: Path, state: ProjectState, task_id: int, image_key: str, uri: str
@@ -51,12 +47,8 @@ class Thumbnails:
         path = thumbnail_file(project_folder, image_key)
         if path.exists():
             return path
-        if not self._free.acquire(blocking=False):
-            raise Busy("too many pictures are being made; ask again")
-        try:
+        with self._turns.take():
             write_thumbnail(path, self._made(state, task_id, uri))
-        finally:
-            self._free.release()
         return path
 
     def _made(self, state: ProjectState, task_id: int, uri: str) -> bytes:

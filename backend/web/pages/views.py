@@ -36,7 +36,8 @@ from backend.web.pages.rendering import rendered
 from backend.web.pages.safety import csrf_token
 from backend.web.pages.services import pages
 from backend.web.pages.similar import most_alike
-from backend.web.pages.thumbnails import Busy
+from backend.web.pages.turns import Busy
+from model_store.journal import ProjectState
 from model_store.project_folder import PICTURE_NAME
 
 ROOM = Path(__file__).resolve().parent.parent
@@ -125,11 +126,13 @@ def pool_map(project_id: int) -> ResponseReturnValue:
 def alike(project_id: int, task_id: int) -> ResponseReturnValue:
     """The tasks that wait for a label and are most like one; none where nobody can tell."""
     here, state = pages(), pages().project(project_id)
-    source = here.journal.overview.source(state.key, task_id)
-    if source is None:
-        abort(404, f"Task {task_id} has no image.")
+    image_key, _uri = _source(state, task_id)
     published = here.journal.published_round(state.key)
-    found = most_alike(here.journal, here.folder(state), state.key, published, source[0])
+    try:
+        with here.comparisons.take():
+            found = most_alike(here.journal, here.folder(state), state.key, published, image_key)
+    except Busy:
+        return _ask_again()
     return jsonify({"task_ids": found})
 
 
@@ -137,15 +140,12 @@ def alike(project_id: int, task_id: int) -> ResponseReturnValue:
 def thumbnail(project_id: int, task_id: int) -> ResponseReturnValue:
     """A task's small picture; a cross where it has none."""
     here, state = pages(), pages().project(project_id)
-    source = here.journal.overview.source(state.key, task_id)
-    if source is None:
-        abort(404, f"Task {task_id} has no image.")
-    key, uri = source
+    key, uri = _source(state, task_id)
     folder = here.folder(state).path
     try:
         path = here.thumbnails.file(folder, state, task_id, key, uri)
     except Busy:
-        return Response("ask again", 503, {"Retry-After": "1"})
+        return _ask_again()
     except ImageError as error:
         picture = PLACEHOLDER.format(reason=escape(str(error)))
         return Response(picture, mimetype="image/svg+xml", headers={"Cache-Control": "no-cache"})
@@ -218,6 +218,18 @@ def refused(error: AlfaMixError) -> ResponseReturnValue:
         message = "What is stored cannot be read or written; the log says more."
         return _error("Not now", message, 503)
     return _error("Refused", str(error), 400)
+
+
+def _source(state: ProjectState, task_id: int) -> tuple[str, str]:
+    """The key and the URI of a task's image; else the answer is 404."""
+    source = pages().journal.overview.source(state.key, task_id)
+    if source is None:
+        abort(404, f"Task {task_id} has no image.")
+    return source
+
+
+def _ask_again() -> Response:
+    return Response("ask again", 503, {"Retry-After": "1"})
 
 
 def _tells_of_projects() -> bool:

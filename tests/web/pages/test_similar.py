@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from backend.web.pages.services import EXTENSION
+from backend.web.pages.similar import COMPARISONS_AT_ONCE
 from model_store.embeddings import EmbeddingStore
 from model_store.project_folder import ProjectFolder
 from tests.states import KEY, mirrored_task, round_state
@@ -48,6 +51,16 @@ def test_most_alike_are_those_of_a_plain_sort(client, pool, task_id):
     expected = in_pool[np.argsort(-cosines[70:])][:50]
     found = client.get(f"/projects/12/alike/{task_id}").json["task_ids"]
     assert found == expected.tolist()
+
+
+def test_program_is_told_to_ask_again_when_many_images_are_being_compared(client, pool):
+    comparisons = client.application.extensions[EXTENSION].comparisons
+    with ExitStack() as taken:
+        for _ in range(COMPARISONS_AT_ONCE):
+            taken.enter_context(comparisons.take())
+        busy = client.get("/projects/12/alike/200")
+    assert (busy.status_code, busy.headers["Retry-After"]) == (503, "1")
+    assert client.get("/projects/12/alike/200").json["task_ids"]
 
 
 def test_most_alike_are_of_the_project_alone(client, pool, settings, folder):
