@@ -128,6 +128,7 @@ class ProjectExam:
         yield self._webhook(row)
         yield self._sampling(project)
         yield self._version(project)
+        yield from self._way_in(project)
 
     def _mended(self, project: Project, row: MlBackend) -> Iterator[Finding]:
         """Put right what a running backend would; what was put right."""
@@ -191,6 +192,13 @@ class ProjectExam:
             f"{published.model_version!r}",
             self._how(),
         )
+
+    def _way_in(self, project: Project) -> Iterator[Finding]:
+        """What to tell the annotators: a link without the tab serves another order."""
+        state = self._state(project)
+        if state is not None and state.tab_id is not None:
+            link = f"/projects/{self._id}/data?tab={state.tab_id}&labeling=1"
+            yield ok("annotators", f"they press Label All Tasks, or open Label Studio's {link}")
 
     def _how(self) -> str:
         return f"a running backend puts it right within {self._settings.poll_s:g} s, --fix at once"

@@ -12,6 +12,7 @@ from backend.doctor.images import storage_of
 from backend.doctor.project import reachable
 from backend.harness.child import free_port
 from backend.label_studio.client import MlBackend
+from backend.label_studio.tab import TITLE
 from tests.loop.conftest import LABEL_CONFIG, colored_tasks
 
 pytestmark = pytest.mark.label_studio
@@ -46,12 +47,18 @@ def published(inline, connected_project):
     return project_id
 
 
-def test_nothing_fails_when_a_project_is_connected(look, published):
+def test_nothing_fails_when_a_project_is_connected(label_studio, look, published):
     findings = look(published)
     assert failing(findings) == set()
     assert findings["label config"].text == "3 classes for $image: blue, green, red"
     assert findings["images"].text.endswith(": 16 x 16 px")
     assert findings["queue"].text == "it follows 'alfa-mix r0 · 0 labels'"
+    tabs = label_studio.api.call("GET", "/api/dm/views/", params={"project": published})
+    tab_id = next(tab["id"] for tab in tabs if tab["data"]["title"] == TITLE)
+    link = f"/projects/{published}/data?tab={tab_id}&labeling=1"
+    assert (
+        findings["annotators"].text == f"they press Label All Tasks, or open Label Studio's {link}"
+    )
     assert "Label Studio reaches it" in findings["Model page"].text
     assert "0 tasks labeled, 12 left" in findings["backend"].text
 
