@@ -187,7 +187,7 @@ def _checked(
 def _check_pool(setting: Setting, data: Data) -> None:
     """DataError: the last choice would be of all that is left, the same for every strategy."""
     size = min(setting.pool or len(data.train.labels), len(data.train.labels))
-    budget = setting.per_class * len(data.classes)
+    budget = setting.per_class * setting.num_classes(data)
     labels = budget * (setting.rounds if setting.is_cold else setting.rounds + 1)
     if labels >= size:
         raise DataError(

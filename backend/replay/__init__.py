@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from backend.replay.learner import SessionLearner, memory_stores, readable
-from backend.replay.protocol import Fit, Learner, Plan, Round, Truth, replay
+from backend.replay.protocol import OF_NO_CLASS, Fit, Learner, Plan, Round, Truth, replay
 from backend.replay.shared_fits import SharedFits
 from backend.replay.statistics import Interval, interval, labels_needed
 
 __all__ = [
+    "OF_NO_CLASS",
     "Fit",
     "Interval",
     "Learner",

@@ -4,6 +4,7 @@ Section 4.1 of the ALFA-Mix paper, and BADGE's: the same first labels and the sa
 every strategy of a seed. A round's choice is the live one's (`backend.acquisition.rule`).
 
 Legend: N pool images, L labeled so far, T test images, D embedding, K classes.
+An image of no class is shown once, skipped, and taught from never.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from backend.acquisition.rule import Rule, standardized_pool
 from backend.vision import LinearHead
 
+OF_NO_CLASS = -1
 SEEDS_A_RUN = 10_000  # more than a run has rounds: no two fits of two runs share a seed
 
 
@@ -25,7 +27,7 @@ SEEDS_A_RUN = 10_000  # more than a run has rounds: no two fits of two runs shar
 class Truth:
     """What only the protocol knows; neither learners nor strategies ever see it whole."""
 
-    labels: np.ndarray  # (N,) int64 in [0, K)
+    labels: np.ndarray  # (N,) int64 in [0, K); OF_NO_CLASS: whoever is shown it skips it
     test_labels: np.ndarray  # (T,) int64 in [0, K)
     num_classes: int
 
@@ -61,13 +63,18 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class Round:
-    """One row of a learning curve. select_s: of the selection that led here; 0 for the first."""
+    """One row of a learning curve.
+
+    n_labeled: images that people were shown, also those that they skipped. select_s: of the
+        selection that led here; 0 for the first. class_counts: labels of each class so far.
+    """
 
     number: int
     n_labeled: int
     accuracy: float
     train_s: float
     select_s: float
+    class_counts: tuple[int, ...] = ()
 
 
 def replay(learner: Learner, truth: Truth, plan: Plan, rule: Rule, seed: int) -> Iterator[Round]:
@@ -75,23 +82,30 @@ def replay(learner: Learner, truth: Truth, plan: Plan, rule: Rule, seed: int) ->
 
     Ends sooner when the pool is empty. Equal arguments give equal rows, but for the seconds.
     """
-    rows = np.random.default_rng(seed).permutation(len(truth.labels))[: plan.first]
+    shown = np.random.default_rng(seed).permutation(len(truth.labels))[: plan.first]
     fit, select_s = None, 0.0
     for number in range(plan.rounds + 1):
         if number:
             started = time.perf_counter()
             generator = np.random.default_rng([seed, number])
-            picked = _select(learner, truth, rule, fit, rows, plan.budget, generator)
+            picked = _select(learner, truth, rule, fit, shown, plan.budget, generator)
             select_s = time.perf_counter() - started
             if len(picked) == 0:
                 return
-            rows = np.concatenate([rows, picked])
+            shown = np.concatenate([shown, picked])
+        rows = _labeled(truth, shown)
         if len(rows):
             started = time.perf_counter()
             fit = learner.fit(rows, truth.labels[rows], seed * SEEDS_A_RUN + number, fit)
             train_s = time.perf_counter() - started
             accuracy = float(np.mean(fit.predictions == truth.test_labels))
-            yield Round(number, len(rows), accuracy, train_s, select_s)
+            counts = np.bincount(truth.labels[rows], minlength=truth.num_classes)
+            yield Round(number, len(shown), accuracy, train_s, select_s, tuple(counts.tolist()))
+
+
+def _labeled(truth: Truth, shown: np.ndarray) -> np.ndarray:
+    """Those of the pool rows that people gave a label."""
+    return shown[truth.labels[shown] != OF_NO_CLASS]
 
 
 def _select(
@@ -99,12 +113,13 @@ def _select(
     truth: Truth,
     rule: Rule,
     fit: Fit | None,
-    rows: np.ndarray,
+    shown: np.ndarray,
     budget: int,
     generator: np.random.Generator,
 ) -> np.ndarray:
     """The pool rows to reveal next."""
-    unlabeled = np.setdiff1d(np.arange(len(truth.labels)), rows)
+    unlabeled = np.setdiff1d(np.arange(len(truth.labels)), shown)
+    rows = _labeled(truth, shown)
     embeddings = learner.untrained() if fit is None else fit.embeddings
     pool = standardized_pool(
         embeddings[unlabeled],

@@ -23,6 +23,7 @@ from backend.vision import (
     VisionSession,
 )
 from benchmarks.curves.data import Data, DataError, Part, load
+from benchmarks.curves.drawing import Drawn, draw, test_rows
 from benchmarks.curves.network import NetworkLearner, Recipe, mlp, torchvision_network
 from benchmarks.curves.settings import INITIALIZATIONS, Setting
 from model_store.embeddings import EmbeddingStore
@@ -31,7 +32,6 @@ EPOCHS = 60  # of the ViTs, as ALFAMIX_EPOCHS
 MLP_EPOCHS = 500  # a small set takes one step an epoch
 IMAGE_LR, TABULAR_LR = 1e-3, 1e-4
 DIGESTED_IMAGES = 200  # of each part: reading all would take longer than embedding few
-TEST_SEED = 1_000_003
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,12 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A setting with one seed's examples."""
+    """A setting with one seed's examples. rare: the classes that the pool holds few of."""
 
     learner: Learner
     truth: Truth
     plan: Plan
+    rare: tuple[int, ...]
 
 
 def rule(setting: Setting, strategy: str) -> Rule:
@@ -66,14 +67,12 @@ def stage(setting: Setting, seed: int, place: Place) -> Stage:
         DataError, SettingsError, WeightsError: the setting cannot be run here; says what is needed.
     """
     data = data_of(setting, place)
-    pool, test = _pool_rows(setting, data, seed), _test_rows(setting, data)
-    classes = len(data.classes)
-    truth = Truth(data.train.labels[pool], data.test.labels[test], classes)
-    budget = setting.per_class * classes
+    drawn = draw(setting, data, seed)
+    budget = setting.per_class * drawn.truth.num_classes
     first = 0 if setting.is_cold else budget
     make = _vit if setting.is_vit else _network
-    learner = make(setting, data, pool, test, place)
-    return Stage(learner, truth, Plan(first, budget, setting.rounds))
+    learner = make(setting, data, drawn, place)
+    return Stage(learner, drawn.truth, Plan(first, budget, setting.rounds), drawn.rare)
 
 
 @lru_cache(maxsize=2)
@@ -113,32 +112,15 @@ def warm(setting: Setting, place: Place) -> None:
         return
     data, session = data_of(setting, place), _session(setting, place)
     stores = FeatureStores(_kept(setting, place), None)
-    pools = [_pool_rows(setting, data, seed) for seed in range(setting.seeds)]
+    pools = [draw(setting, data, seed).pool for seed in range(setting.seeds)]
     keys = _keys("train", np.unique(np.concatenate(pools)))
-    keys += _keys("test", _test_rows(setting, data))
+    keys += _keys("test", test_rows(setting, data))
     session.embed_pool(session.pretrained(), keys, partial(_read, data), stores, _unheard)
 
 
-def _pool_rows(setting: Setting, data: Data, seed: int) -> np.ndarray:
-    return _drawn(len(data.train.labels), setting.pool, np.random.default_rng([seed, 1]))
-
-
-def _test_rows(setting: Setting, data: Data) -> np.ndarray:
-    return _drawn(len(data.test.labels), setting.test, np.random.default_rng(TEST_SEED))
-
-
-def _drawn(count: int, wanted: int | None, rng: np.random.Generator) -> np.ndarray:
-    """Sorted rows: `wanted` of `count`, or all."""
-    if wanted is None or wanted >= count:
-        return np.arange(count)
-    return np.sort(rng.choice(count, wanted, replace=False))
-
-
-def _vit(
-    setting: Setting, data: Data, pool: np.ndarray, test: np.ndarray, place: Place
-) -> SessionLearner:
+def _vit(setting: Setting, data: Data, drawn: Drawn, place: Place) -> SessionLearner:
     session = _session(setting, place)
-    keys = _keys("train", pool), _keys("test", test)
+    keys = _keys("train", drawn.pool), _keys("test", drawn.test)
     rows, version = MemoryRows(), session.pretrained().version
     kept = _kept(setting, place)
     for part in keys:
@@ -146,7 +128,7 @@ def _vit(
             rows.write_part(version, part, kept.read(version, part))
     stores = FeatureStores(rows, MemoryRows())
     return SessionLearner(
-        session, keys[0], keys[1], len(data.classes), partial(_read, data), stores
+        session, keys[0], keys[1], drawn.truth.num_classes, partial(_read, data), stores
     )
 
 
@@ -199,18 +181,16 @@ def _images(part: Part):
     return part.images
 
 
-def _network(
-    setting: Setting, data: Data, pool: np.ndarray, test: np.ndarray, place: Place
-) -> NetworkLearner:
+def _network(setting: Setting, data: Data, drawn: Drawn, place: Place) -> NetworkLearner:
     if setting.network == "mlp":
         inputs = _vectors(setting.data, place.data)
     else:
         inputs = _pixels(setting.data, place.data)
     return NetworkLearner(
         _recipe(setting, data),
-        inputs[0][pool],
-        inputs[1][test],
-        len(data.classes),
+        inputs[0][drawn.pool],
+        inputs[1][drawn.test],
+        drawn.truth.num_classes,
         setting.initialization == "continued",
         setting.head,
     )

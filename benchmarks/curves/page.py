@@ -197,17 +197,36 @@ def _section(found: Curves, setting: Setting | None) -> Iterator[str]:
     shares = " | ".join(
         f"labels for {whole_percent(share)} of random's last" for share in TARGET_SHARES
     )
-    yield f"| strategy | mean % | last % | gain over random | | {shares} |"
-    yield "| --- | --- | --- | --- | --- |" + " --- |" * len(TARGET_SHARES)
+    extra = {words: means for words, means in _extra(found).items() if any(means.values())}
+    yield " | ".join(["| strategy | mean % | last % | gain over random | ", shares, *extra]) + " |"
+    yield "| --- | --- | --- | --- | --- |" + " --- |" * (len(TARGET_SHARES) + len(extra))
     for verdict in verdicts(found):
-        yield _row(verdict)
+        cells = [f" {means[verdict.strategy]:.1f} |" for means in extra.values()]
+        yield _row(verdict) + "".join(cells)
     yield ""
+
+
+def _extra(found: Curves) -> Mapping[str, Mapping[str, float]]:
+    """What only pools of rare or foreign classes have, by its column's name."""
+    return {"labels of rare classes": found.rare, "shown of no class": found.foreign}
 
 
 def _drawn(setting: Setting) -> str:
     pool = f"drawn {setting.pool:,} anew for each seed" if setting.pool else "all there is"
     test = f"{setting.test:,}, drawn once" if setting.test else "all there is"
-    return f"; the pool: {pool}; the test: {test}"
+    classes = ""
+    if setting.is_skewed:
+        classes += (
+            f"; the largest class of the pool is {setting.skew:g} times as large as the smallest, "
+            "rare are the smaller half of the classes, which each seed draws anew; the test is as "
+            "balanced as the data"
+        )
+    if setting.foreign:
+        classes += (
+            f"; {setting.foreign} classes, which each seed draws anew, are none that is asked for: "
+            "people skip their images, which count as labels here; the test has none of them"
+        )
+    return f"; the pool: {pool}; the test: {test}{classes}"
 
 
 def _row(verdict: Verdict) -> str:

@@ -15,7 +15,11 @@ from model_store.files import write_bytes
 
 @dataclass(frozen=True)
 class Row:
-    """One point of one learning curve. head: how the network's head was fitted."""
+    """One point of one learning curve.
+
+    head: how the network's head was fitted. n_rare: labels of rare classes so far, where the pool
+        has such. n_foreign: images of no class that people were shown so far.
+    """
 
     setting: str
     strategy: str
@@ -26,11 +30,13 @@ class Row:
     train_s: float
     select_s: float
     head: str = ADAM
+    n_rare: int = 0
+    n_foreign: int = 0
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
-# Of files that were begun when heads were fitted in one way.
-COLUMNS_BEFORE_HEADS = COLUMNS[:-1]
+# Of files that were begun when heads were fitted in one way, and when pools were balanced.
+EARLIER = (COLUMNS[: COLUMNS.index("head")], COLUMNS[: COLUMNS.index("n_rare")])
 _PARSE = dict.fromkeys(("setting", "strategy", "head"), str)
 _PARSE |= dict.fromkeys(("accuracy", "train_s", "select_s"), float)
 
@@ -45,7 +51,7 @@ def read_rows(path: Path) -> list[Row]:
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
         header = tuple(next(lines, ()))
-        if header not in (COLUMNS, COLUMNS_BEFORE_HEADS):
+        if header not in (COLUMNS, *EARLIER):
             raise DataError(
                 f"{path} has the columns {', '.join(header)}; needed are {', '.join(COLUMNS)}"
             )
@@ -65,7 +71,7 @@ def append_rows(path: Path, rows: Iterable[Row]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if _is_new(path):
         path.write_text(_text([COLUMNS]), encoding="utf-8")
-    elif _header(path) == COLUMNS_BEFORE_HEADS:
+    elif _header(path) in EARLIER:
         known = [COLUMNS, *(_cells(row) for row in read_rows(path))]
         write_bytes(path, _text(known).encode())
     with path.open("a", newline="", encoding="utf-8") as file:

@@ -120,6 +120,8 @@ def run_rows(run: Run, place: Place) -> list[Row]:
             found.train_s,
             found.select_s,
             run.setting.head,
+            sum(found.class_counts[label] for label in ready.rare),
+            found.n_labeled - sum(found.class_counts),
         )
         for found in rounds
     ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from backend.acquisition import strategy_names
 from backend.vision import ADAM
 from backend.vision.heads import AUTO
+from benchmarks.curves.data import Data
 
 LABEL_FREE = ("maxherding", "kmeans-centers", "typiclust", "probcover", "random")
 HEAD_SUFFIX = ", head {}"
@@ -30,6 +31,10 @@ class Setting:
     is_cold: nothing is labeled before the first choice, which is all that is compared.
     head: how heads are fitted: as ALFAMIX_HEAD; `adam` leaves them as the network's training does,
         as the paper's are.
+    skew: how many times as large the pool's largest class is as its smallest; the test stays as
+        balanced as it is.
+    foreign: so many of the data's classes are none that is asked for: people skip their images.
+        Which classes are rare or foreign, each seed draws anew.
     """
 
     name: str
@@ -45,6 +50,22 @@ class Setting:
     image_px: int | None = None
     is_cold: bool = False
     head: str = AUTO
+    skew: float = 1.0
+    foreign: int = 0
+
+    @property
+    def is_skewed(self) -> bool:
+        """Whether some classes are rare."""
+        return self.skew > 1
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the pool is as the data is."""
+        return not self.is_skewed and not self.foreign
+
+    def num_classes(self, data: Data) -> int:
+        """Classes that are asked for."""
+        return len(data.classes) - self.foreign
 
     @property
     def is_vit(self) -> bool:
@@ -79,6 +100,8 @@ _VIT_S = {
 }
 _FASHION = {"data": "fashion-mnist", "network": "head", "initialization": "pretrained"}
 _FASHION |= {"pool": 2000, "test": 2000}
+# Networks that train whole on every round's images take long.
+_FASHION_WHOLE = {"data": "fashion-mnist", "per_class": 1, "seeds": 5, "pool": 600, "test": 600}
 
 EVIDENCE: tuple[Setting, ...] = (
     *_budgets("CIFAR-10, ViT-S head", 1, 5, seeds=10, **_VIT_S),
@@ -93,13 +116,56 @@ EVIDENCE: tuple[Setting, ...] = (
     *_budgets("CIFAR-10, ViT-S head", 10, seeds=10, **_VIT_S),
     Setting(
         "Fashion-MNIST, bundled ViT blocks:2, 1 a class",
-        "fashion-mnist",
-        "blocks:2",
-        "pretrained",
-        1,
-        seeds=5,
-        pool=600,
-        test=600,
+        network="blocks:2",
+        initialization="pretrained",
+        **_FASHION_WHOLE,
+    ),
+    Setting(
+        "CIFAR-10, ViT-S head, long-tailed 1:50, 5 a class",
+        **_VIT_S | {"pool": 1500},
+        per_class=5,
+        skew=50,
+    ),
+    Setting(
+        "Fashion-MNIST, bundled ViT head, long-tailed 1:50, 5 a class",
+        **_FASHION,
+        per_class=5,
+        skew=50,
+    ),
+    Setting("CIFAR-10, ViT-S head, 30 % of no class, 5 a class", **_VIT_S, per_class=5, foreign=3),
+    Setting(
+        "Fashion-MNIST, bundled ViT head, 30 % of no class, 5 a class",
+        **_FASHION,
+        per_class=5,
+        foreign=3,
+    ),
+    Setting(
+        "Fashion-MNIST, bundled ViT head, pool of 20,000, 5 a class",
+        **_FASHION | {"pool": 20_000},
+        per_class=5,
+    ),
+    Setting(
+        "Fashion-MNIST, MLP, pool of 10,000, 5 a class",
+        **_FASHION | {"network": "mlp", "initialization": "random", "pool": 10_000},
+        per_class=5,
+    ),
+    Setting(
+        "Fashion-MNIST, bundled ViT full, 1 a class",
+        network="full",
+        initialization="pretrained",
+        **_FASHION_WHOLE,
+    ),
+    Setting(
+        "Fashion-MNIST, ResNet-18, 1 a class",
+        network="resnet18",
+        initialization="random",
+        **_FASHION_WHOLE,
+    ),
+    Setting(
+        "Fashion-MNIST, DenseNet-121, 1 a class",
+        network="densenet121",
+        initialization="random",
+        **_FASHION_WHOLE,
     ),
 )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class Curves:
     """One setting's results, random's among them.
 
     select_s: median seconds of a selection, by strategy.
+    rare, foreign: labels of rare classes, and images of no class that people were shown, by
+        strategy: means over the seeds after the last round.
     is_cold: nothing was labeled before the first choice: the strategies share no round.
     """
 
@@ -29,6 +31,8 @@ class Curves:
     n_labeled: np.ndarray  # (R,)
     accuracy: Mapping[str, np.ndarray]  # strategy -> (S, R)
     select_s: Mapping[str, float]
+    rare: Mapping[str, float] = field(default_factory=dict)
+    foreign: Mapping[str, float] = field(default_factory=dict)
     is_cold: bool = False
 
     @property
@@ -107,7 +111,12 @@ def _curves(setting: str, runs: Runs) -> Curves:
         )
         for name in strategies
     }
-    return Curves(setting, np.array(counts), accuracy, seconds, is_cold=first[0].round > 0)
+    last = {name: [runs[name, seed][-1] for seed in seeds] for name in strategies}
+    rare = {name: float(np.mean([row.n_rare for row in rows])) for name, rows in last.items()}
+    foreign = {name: float(np.mean([row.n_foreign for row in rows])) for name, rows in last.items()}
+    return Curves(
+        setting, np.array(counts), accuracy, seconds, rare, foreign, is_cold=first[0].round > 0
+    )
 
 
 def _check_rounds(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.acquisition.rule import Rule
-from backend.replay import Fit, Plan, Round, Truth, replay
+from backend.replay import OF_NO_CLASS, Fit, Plan, Round, Truth, replay
 from backend.vision import LinearHead
 
 POOL, TEST, CLASSES = 30, 10, 3
@@ -94,6 +94,20 @@ def test_cold_start_chooses_the_first_batch_when_there_are_no_first_labels() -> 
     assert [row.number for row in rounds] == [1, 2, 3]
     assert [row.n_labeled for row in rounds] == [4, 8, 12]
     assert learner.given[0] == other.given[0] != random.given[0]
+
+
+@pytest.mark.parametrize("strategy", ["random", "alfa-mix", "auto"])
+def test_images_of_no_class_are_shown_once_and_taught_from_never(strategy: str) -> None:
+    labels = np.where(np.arange(POOL) % 5 == 0, OF_NO_CLASS, TRUTH.labels)
+    truth = Truth(labels, TRUTH.test_labels, CLASSES)
+    learner, rule = KnownLearner(), Rule(strategy, "maxherding", 0.2)
+    rounds = list(replay(learner, truth, Plan(first=6, budget=6, rounds=9), rule, seed=0))
+
+    assert [row.n_labeled for row in rounds] == [6, 12, 18, 24, 30]
+    for rows, given, _seed in learner.given:
+        assert given == labels[rows].tolist() and OF_NO_CLASS not in given
+    assert sorted(learner.given[-1][0]) == [row for row in range(POOL) if row % 5]
+    assert rounds[-1].class_counts == (8, 8, 8)
 
 
 def test_replay_gives_equal_rows_when_it_is_repeated() -> None:
