@@ -1,13 +1,12 @@
 """Draws the map of the pool that the admin's page shows: one for each published round.
 
 Whoever looks from round to round finds things where they were: mostly the same tasks are drawn, and
-a new network's map is turned until it lies as the last one did.
+a new network's map begins as the last one was, and is turned until it lies as that one did.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 import numpy as np
 
@@ -52,9 +51,13 @@ def _map_of(context: ProjectContext, published: RoundState) -> PoolMap:
     if not keys:
         return PoolMap.nothing()
     embeddings, kind = stores.embeddings.read(network.version, keys), kind_of_projection()
-    points = project(embeddings, context.settings.seed, kind)
-    found = PoolMap(snapshot.task_ids[rows], points, published.tuning, kind)
-    return _as_before(context, found)
+    task_ids, before = snapshot.task_ids[rows], _last_map(context)
+    _, here, there = np.intersect1d(task_ids, before.task_ids, return_indices=True)
+    start = np.full((len(rows), 2), np.nan, dtype=np.float32)
+    start[here] = before.points[there]
+    points = project(embeddings, context.settings.seed, kind, start)
+    points = aligned(points, points[here], before.points[there])
+    return PoolMap(task_ids, points, published.tuning, kind)
 
 
 def _drawn_rows(
@@ -75,16 +78,11 @@ def _drawn_rows(
     return np.sort(ordered[np.sort(first)][:MOST_POINTS])
 
 
-def _as_before(context: ProjectContext, found: PoolMap) -> PoolMap:
-    """The map turned until it lies as the last one that can be read."""
+def _last_map(context: ProjectContext) -> PoolMap:
+    """The last one that can be read, or one of nothing."""
     for path in reversed(context.folder.map_files()):
         try:
-            before = read_map(path)
+            return read_map(path)
         except StoreError as error:
             logger.warning("project %d: %s", context.project_id, error)
-            continue
-        _, here, there = np.intersect1d(found.task_ids, before.task_ids, return_indices=True)
-        return replace(
-            found, points=aligned(found.points, found.points[here], before.points[there])
-        )
-    return found
+    return PoolMap.nothing()

@@ -9,6 +9,7 @@ import importlib.util
 
 import numpy as np
 from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
 
 # UMAP takes long on many columns, and what they hold beyond these is noise to it.
 UMAP_COLUMNS = 50
@@ -19,11 +20,14 @@ def kind_of_projection() -> str:
     return "umap" if importlib.util.find_spec("umap") else "pca"
 
 
-def project(embeddings: np.ndarray, seed: int, kind: str = "pca") -> np.ndarray:
+def project(
+    embeddings: np.ndarray, seed: int, kind: str = "pca", start: np.ndarray | None = None
+) -> np.ndarray:
     """(n, 2) float32 of (n, D) embeddings; the same for the same input. Zeros for one row.
 
     `pca`: the two directions of most variance, in all columns at one scale. `umap`: McInnes et al.
-    2018, on the first principal components.
+    2018, on the first principal components, from `start` on.
+    start: (n, 2), where the rows lay before; NaN for new ones.
     """
     if len(embeddings) < 2:
         return np.zeros((len(embeddings), 2), dtype=np.float32)
@@ -34,10 +38,22 @@ def project(embeddings: np.ndarray, seed: int, kind: str = "pca") -> np.ndarray:
 
         columns = min(UMAP_COLUMNS, rows.shape[1])
         reduced = PCA(columns, svd_solver="randomized", random_state=seed).fit_transform(rows)
-        return UMAP(random_state=seed).fit_transform(reduced).astype(np.float32)
+        before = "spectral" if start is None else _filled(start, reduced)
+        return UMAP(random_state=seed, init=before).fit_transform(reduced).astype(np.float32)
     columns = min(2, *rows.shape)
     points = PCA(columns, svd_solver="randomized", random_state=seed).fit_transform(rows)
     return np.pad(points, ((0, 0), (0, 2 - columns))).astype(np.float32)
+
+
+def _filled(start: np.ndarray, columns: np.ndarray) -> np.ndarray | str:
+    """`start` with each new row where the one lies that is nearest to it by its columns."""
+    is_new = np.isnan(start).any(axis=1)
+    if is_new.all():
+        return "spectral"
+    known = NearestNeighbors(n_neighbors=1).fit(columns[~is_new])
+    filled = start.copy()
+    filled[is_new] = start[~is_new][known.kneighbors(columns[is_new], return_distance=False)[:, 0]]
+    return filled
 
 
 def aligned(points: np.ndarray, common: np.ndarray, target: np.ndarray) -> np.ndarray:

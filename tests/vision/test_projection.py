@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 
@@ -51,3 +54,36 @@ def test_aligned_undoes_a_turn_a_mirror_and_a_shift():
 def test_aligned_changes_nothing_when_nothing_is_in_common():
     points = rows(4, 2)
     assert aligned(points, points[:1], points[1:2]) is points
+
+
+class ImitatedUmap:
+    """Ends where it begins; umap-learn is not among the packages of the tests."""
+
+    def __init__(self, *, random_state: int, init: np.ndarray | str) -> None:
+        self.init = init
+
+    def fit_transform(self, columns: np.ndarray) -> np.ndarray:
+        return np.zeros((len(columns), 2)) if isinstance(self.init, str) else self.init
+
+
+@pytest.fixture
+def imitated_umap(monkeypatch):
+    module = ModuleType("umap")
+    module.UMAP = ImitatedUmap
+    monkeypatch.setitem(sys.modules, "umap", module)
+
+
+def test_imitated_umap_begins_where_rows_lay_and_new_ones_beside_their_nearest(imitated_umap):
+    embeddings = rows(60, 5)
+    embeddings[7] = embeddings[40] + 1e-3
+    before = rows(60, 2)
+    start = before.copy()
+    start[7] = np.nan
+    found = project(embeddings, 0, "umap", start)
+    before[7] = before[40]
+    assert found == pytest.approx(before, abs=1e-5)
+
+
+def test_imitated_umap_begins_by_itself_when_nothing_was_drawn_before(imitated_umap):
+    for start in (None, np.full((60, 2), np.nan)):
+        assert not project(rows(60, 5), 0, "umap", start).any()
