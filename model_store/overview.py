@@ -47,6 +47,14 @@ class LeftOut:
     reason: str
 
 
+@dataclass(frozen=True)
+class Kept:
+    """How many labeled tasks of a round showed a class as chosen, and of how many it was kept."""
+
+    kept: int
+    total: int
+
+
 class Overview:
     """Read-only: what no worker needs."""
 
@@ -68,6 +76,22 @@ class Overview:
             .order_by(batch.c.rank)
         )
         return self._database.all(ServedTask, statement.offset(start).limit(count))
+
+    def kept(self, key: str, number: int) -> Kept:
+        """What became of the predictions that a round published for its labeled tasks."""
+        is_same = (task.c.key == batch.c.key) & (task.c.task_id == batch.c.task_id)
+        is_kept = sa.case((batch.c.class_name == task.c.class_name, 1), else_=0)
+        kept = sa.func.coalesce(sa.func.sum(is_kept), 0).label("kept")
+        statement = (
+            sa.select(kept, sa.func.count().label("total"))
+            .join(task, is_same)
+            .where(
+                *(batch.c.key == key, batch.c.number == number),
+                *(batch.c.prediction_id.is_not(None), batch.c.class_name.is_not(None)),
+                task.c.class_name.is_not(None),
+            )
+        )
+        return self._database.all(Kept, statement)[0]
 
     def class_counts(self, key: str) -> list[ClassCount]:
         """The labels of a project's tasks, the most frequent first."""

@@ -180,7 +180,7 @@ READS = {
     *("audits.of", "audits.among", "audits.count", "audits.measured_rounds", "audits.open_ids"),
     *("asked.open_places", "rounds", "round", "tasks.known_among"),
     *("overview.batch", "overview.class_counts", "overview.networks", "overview.source"),
-    *("overview.classes_of", "overview.left_out", "overview.pool_images"),
+    *("overview.classes_of", "overview.left_out", "overview.pool_images", "overview.kept"),
 }
 
 

@@ -304,7 +304,9 @@ class QualityFragment:
     """How good the model is. is_drawn: whether tasks are drawn at random to measure it.
 
     curve: over all rounds, to one batch ahead. rounds: each by itself. random: what random choice
-    reached in the last backtest, and from which to which run. curve_level, level: of the intervals
+    reached in the last backtest, and from which to which run. kept: how many of how many tasks of
+    this batch, and in percent with the interval, were labeled as pre-selected; "" where nothing was
+    shown. curve_level, level: of the intervals
     of the curve and of all others, in percent. newest: from which tasks the rest comes. matrix: row
     by row the tasks of a class, by what they were taken for; empty where the classes are many.
     calibration: None where too little is measured.
@@ -318,6 +320,7 @@ class QualityFragment:
     curve: Sequence[CurvePoint]
     rounds: Sequence[CurvePoint]
     random: Sequence[CurvePoint]
+    kept: str
     curve_level: int
     level: int
     newest: str

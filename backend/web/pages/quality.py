@@ -36,6 +36,7 @@ from backend.web.pages.contexts import (
 from backend.web.pages.project import TITLES
 from model_store.audits import AuditedTask, MeasuredRound
 from model_store.journal import Journal, ProjectState, RoundState
+from model_store.overview import Kept
 from model_store.project_folder import ProjectFolder
 
 CURVE_POINTS = 24
@@ -76,8 +77,8 @@ class Qualities:
                 own = settings.of_project(state.own_settings)
                 rounds = journal.audits.measured_rounds(state.key)
                 newest = _newest(journal, state.key, rounds)
-                random = random_curve(folder)
-                kept = (stamp, quality(own, state, published, rounds, newest, random))
+                random, agreed = random_curve(folder), _agreed(journal, published)
+                kept = (stamp, quality(own, state, published, rounds, newest, random, agreed))
                 self._kept[state.key] = kept
             return kept[1]
 
@@ -89,11 +90,12 @@ def quality(
     measured: Sequence[MeasuredRound],
     newest: Sequence[AuditedTask],
     random: Sequence[CurvePoint],
+    agreed: Kept | None,
 ) -> QualityFragment:
     """What the measured tasks say of a project with as many labels as it has now.
 
     newest: the measured tasks of the newest rounds. random: the curve of a backtest, drawn beside
-    the project's own.
+    the project's own. agreed: what became of this batch's pre-selections, None where it has none.
     """
     classes = list(published.classes) if published else []
     n_labeled = state.labeled
@@ -109,6 +111,7 @@ def quality(
         curve=[] if curve is None else _points(curve, n_labeled, more),
         rounds=[] if curve is None else _measured_rounds(curve),
         random=random,
+        kept=_kept_words(agreed),
         curve_level=round(100 * learning_curve.LEVEL),
         level=round(100 * intervals.LEVEL),
         newest=_rounds_words(newest),
@@ -158,6 +161,20 @@ def _newest(journal: Journal, key: str, measured: Sequence[MeasuredRound]) -> Se
         if total >= NEWEST_TASKS:
             break
     return [one for one in journal.audits.of(key, since) if one.is_measured]
+
+
+def _agreed(journal: Journal, published: RoundState | None) -> Kept | None:
+    if published is None or published.settings.get("preselect") == str(False):
+        return None
+    return journal.overview.kept(published.key, published.number)
+
+
+def _kept_words(agreed: Kept | None) -> str:
+    """How often people kept what they were shown; "" where nobody was shown anything."""
+    if agreed is None or not agreed.total:
+        return ""
+    interval = estimate_words(share(agreed.kept, agreed.total))
+    return f"{agreed.kept} of {agreed.total}: {interval}"
 
 
 def _calibration_words(temperature: Estimate) -> str:

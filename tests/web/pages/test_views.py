@@ -303,6 +303,38 @@ def test_calibration_is_that_of_a_hand_count(client, project):
     assert "90 % 40 50.0 % (35.2 to 64.8)" in page  # Wilson's interval of 20 in 40
 
 
+@pytest.mark.parametrize(
+    ("noted", "words"),
+    [
+        # Wilson's interval of 1 in 2.
+        ({"preselect": "True"}, "kept in this batch: 1 of 2: 50.0 % (9.5 to 90.5)"),
+        ({"preselect": "False"}, ""),
+    ],
+)
+def test_kept_preselections_are_those_of_a_hand_count(client, project, noted, words):
+    # 201 is kept, 202 changed; 203 waits, 204 shows nothing, and 205 was not published.
+    shown = {201: "cat", 202: "cat", 203: "cat", 204: None, 205: "cat"}
+    labels = {201: "cat", 202: "dog", 204: "cat", 205: "cat"}
+    project.tasks.put(
+        KEY, [mirrored_task(number, class_name=name) for number, name in labels.items()]
+    )
+    project.tasks.put(KEY, [mirrored_task(203)])
+    state = round_state(4, settings=noted)
+    project.open_round(state)
+    project.add_to_queue(
+        state,
+        [
+            queued_task(
+                rank, number, class_name=name, prediction_id=None if number == 205 else 7 + rank
+            )
+            for rank, (number, name) in enumerate(shown.items())
+        ],
+    )
+    page = text_of(client.get("/projects/12/quality"))
+    assert words in page
+    assert ("Pre-selected" in page) == bool(words)
+
+
 def test_accuracy_speaks_of_the_classes_of_the_round_that_the_queue_follows(client, project):
     project.tasks.put(KEY, [mirrored_task(101, class_name="dog")])
     assert "bird" not in text_of(client.get("/projects/12/quality"))
