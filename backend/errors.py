@@ -39,6 +39,17 @@ class ImageError(AlfaMixError):
     """The image of one task cannot be had or read; the task is skipped with this reason."""
 
 
+class PrivateAddressError(ImageError):
+    """The image's host leads to an address that is not public, and nobody named it.
+
+    host: what is to be named in ALFAMIX_IMAGE_HOSTS where images are to come from there.
+    """
+
+    def __init__(self, message: str, host: str) -> None:
+        super().__init__(message)
+        self.host = host
+
+
 class WeightsError(AlfaMixError):
     """The backbone is unknown or its weights cannot be had or do not fit."""
 

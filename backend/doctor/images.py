@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from backend.decoding import decoded_image
 from backend.doctor.findings import Finding, fail, ok
-from backend.errors import AlfaMixError
+from backend.errors import AlfaMixError, PrivateAddressError
 from backend.label_studio.annotations import read_task
 from backend.label_studio.images import CLOUD_SCHEMES, ImageFetcher
 from backend.label_studio.label_config import ImageChoices
@@ -18,9 +18,15 @@ TOPIC = "images"
 
 
 def examine_images(
-    fetcher: ImageFetcher, tasks: Iterable[Mapping[str, Any]], config: ImageChoices
+    fetcher: ImageFetcher,
+    tasks: Iterable[Mapping[str, Any]],
+    config: ImageChoices,
+    named_hosts: Sequence[str] = (),
 ) -> Iterator[Finding]:
-    """Findings about the first image of each kind, and about tasks that name none."""
+    """Findings about the first image of each kind, and about tasks that name none.
+
+    named_hosts: what ALFAMIX_IMAGE_HOSTS names already.
+    """
     seen: set[str] = set()
     for task in tasks:
         state = read_task(task, config)
@@ -31,7 +37,7 @@ def examine_images(
         if state.uri is None:
             yield fail(TOPIC, f"task {state.task_id}: {state.problem}")
         else:
-            yield _examine(fetcher, state.task_id, state.uri, kind)
+            yield _examine(fetcher, state.task_id, state.uri, kind, named_hosts)
 
 
 def storage_of(uri: str) -> str:
@@ -44,16 +50,15 @@ def storage_of(uri: str) -> str:
     return "local file" if LOCAL_FILES in uri else "other"
 
 
-def _examine(fetcher: ImageFetcher, task_id: int, uri: str, kind: str) -> Finding:
+def _examine(
+    fetcher: ImageFetcher, task_id: int, uri: str, kind: str, named_hosts: Sequence[str]
+) -> Finding:
     name = f"{kind}, task {task_id}"
     try:
         with decoded_image(fetcher.fetch(uri, task_id)) as image:
             return ok(TOPIC, f"{name}: {image.width} x {image.height} px")
+    except PrivateAddressError as error:
+        remedy = f"ALFAMIX_IMAGE_HOSTS={','.join([*named_hosts, error.host])}"
+        return fail(TOPIC, f"{name}: {shown_uri(uri)}: {error}", remedy)
     except AlfaMixError as error:
-        return fail(TOPIC, f"{name}: {shown_uri(uri)}: {error}", _remedy(str(error)))
-
-
-def _remedy(error: str) -> str:
-    if "ALFAMIX_IMAGE_HOSTS" in error:
-        return "name the host in ALFAMIX_IMAGE_HOSTS (docs/network.md)"
-    return ""
+        return fail(TOPIC, f"{name}: {shown_uri(uri)}: {error}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from backend.doctor.findings import Finding, fail, note, ok
 from backend.doctor.images import examine_images
 from backend.errors import LabelConfigError, LabelStudioError
 from backend.label_studio import connection, queue
 from backend.label_studio.access import Access
+from backend.label_studio.banned_subnets import variables_for
 from backend.label_studio.client import (
     UNCERTAINTY_SAMPLING,
     LabelStudioClient,
@@ -24,6 +26,10 @@ from model_store.journal import Journal, ProjectState, RoundState
 
 # Of a project, to find an image of each kind of storage.
 LOOKED_AT_TASKS = 200
+EXAMPLE_CONFIG = (
+    '<View><Image name="image" value="$image"/><Choices name="label" toName="image">'
+    '<Choice value="cat"/><Choice value="dog"/></Choices></View>'
+)
 # Label Studio's words for an address that it bans, and for none that answers.
 BANNED = ("reserved network", "not allowed")
 
@@ -78,7 +84,11 @@ class ProjectExam:
         try:
             config = parse_label_config(project.label_config)
         except LabelConfigError as error:
-            yield fail("label config", str(error), "edit it: Settings > Labeling Interface")
+            yield fail(
+                "label config",
+                str(error),
+                f"Settings > Labeling Interface > Code, for example {EXAMPLE_CONFIG}",
+            )
             return
         classes = ", ".join(config.classes)
         yield ok(
@@ -96,18 +106,14 @@ class ProjectExam:
         sent_token, hostname = ("", "") if state is None else (state.access_token, state.hostname)
         fetcher = access.fetcher(sent_token, hostname)
         try:
-            yield from examine_images(fetcher, page.tasks, config)
+            hosts = self._settings.image_hosts
+            yield from examine_images(fetcher, page.tasks, config, hosts)
         finally:
             fetcher.close()
 
     def _connected(self, project: Project, rows: Sequence[MlBackend]) -> Iterator[Finding]:
         if not rows:
-            yield fail(
-                "Model page",
-                "no ML backend is connected",
-                "Settings > Model > Connect Model: paste "
-                f"{self._settings.public_url or f'http://<this host>:{self._settings.port}'}",
-            )
+            yield from self._how_to_connect()
             return
         row = self._own_row(project, rows)
         if row is None:
@@ -115,8 +121,8 @@ class ProjectExam:
             yield fail(
                 "Model page",
                 f"none of {urls} leads here",
-                "start the backend there, or connect this one; behind a proxy set "
-                "ALFAMIX_PUBLIC_URL to the URL that was pasted",
+                "start the backend there, or connect this one; where a proxy stands between: "
+                f"ALFAMIX_PUBLIC_URL={shown_uri(rows[-1].url)}",
             )
             return
         yield reachable(row)
@@ -129,6 +135,23 @@ class ProjectExam:
         yield self._sampling(project)
         yield self._version(project)
         yield from self._way_in(project)
+
+    def _how_to_connect(self) -> Iterator[Finding]:
+        url = self._settings.public_url
+        host = urlsplit(url or self._settings.label_studio_url).hostname or ""
+        yield fail(
+            "Model page",
+            "no ML backend is connected",
+            "Settings > Model > Connect Model: paste "
+            f"{url or f'http://<this host>:{self._settings.port}'}",
+        )
+        if variables := variables_for(host):
+            yield note(
+                "Model page",
+                f"Label Studio refuses a backend at {host} (403, reserved network address) unless "
+                "it is started with the network opened",
+                _assignments(variables),
+            )
 
     def _mended(self, project: Project, row: MlBackend) -> Iterator[Finding]:
         """Put right what a running backend would; what was put right."""
@@ -201,7 +224,10 @@ class ProjectExam:
             yield ok("annotators", f"they press Label All Tasks, or open Label Studio's {link}")
 
     def _how(self) -> str:
-        return f"a running backend puts it right within {self._settings.poll_s:g} s, --fix at once"
+        return (
+            f"python -m backend doctor --project {self._id} --fix (a running backend does the same "
+            f"within {self._settings.poll_s:g} s)"
+        )
 
     def _journaled(self, project: Project) -> Iterator[Finding]:
         """What the backend itself noted last."""
@@ -233,10 +259,16 @@ def reachable(row: MlBackend) -> Finding:
     if not row.trouble:
         return ok("Model page", f"{where} leads here, and Label Studio reaches it")
     if any(words in row.trouble for words in BANNED):
-        remedy = "start Label Studio with the two variables of docs/network.md"
+        opened = variables_for(urlsplit(row.url).hostname or "")
+        variables = _assignments(opened) or "the two variables of docs/network.md"
+        remedy = f"start Label Studio with {variables}"
     else:
         remedy = "make that address reachable from Label Studio, or connect another one"
     return fail("Model page", f"Label Studio cannot reach {where}: {row.trouble}", remedy)
+
+
+def _assignments(variables: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in variables.items())
 
 
 def _when(at: float | None) -> str:

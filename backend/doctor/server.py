@@ -22,8 +22,8 @@ TESTED_RELEASE = "1.23"
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 IN_CONTAINER = Path("/.dockerenv")
 NEW_TOKEN = (
-    "create a personal access token in Label Studio (Account & Settings) and set "
-    "LABEL_STUDIO_API_KEY to it"
+    "create a personal access token in Label Studio (Account & Settings), then "
+    "LABEL_STUDIO_API_KEY=<token>"
 )
 
 
@@ -47,7 +47,7 @@ def examine_server(settings: Settings, sent_token: str = "") -> Iterator[Finding
         yield fail("token", str(error), NEW_TOKEN)
         return
     except AlfaMixError as error:
-        yield fail("Label Studio", str(error), "set LABEL_STUDIO_URL to its address")
+        yield fail("Label Studio", str(error), "LABEL_STUDIO_URL=<its address>")
         return
     yield _release(url, release)
     origin = "" if settings.label_studio_api_key else ", which Label Studio sent"
@@ -82,11 +82,11 @@ def _where_else(url: str) -> str:
     host = urlsplit(url).hostname
     if host in LOCAL_NAMES and _is_in_container():
         return (
-            f"in a container {host} is the container itself: set LABEL_STUDIO_URL to the name of "
-            "Label Studio's service (http://label-studio:8080), or to "
-            "http://host.docker.internal:8080 where it runs on the host"
+            f"in a container {host} is the container itself: "
+            "LABEL_STUDIO_URL=http://label-studio:8080 (the name of its service), or "
+            "LABEL_STUDIO_URL=http://host.docker.internal:8080 where it runs on the host"
         )
-    return "start Label Studio, or set LABEL_STUDIO_URL to its address as seen from here"
+    return "start Label Studio, or LABEL_STUDIO_URL=<its address as seen from here>"
 
 
 def _is_in_container() -> bool:

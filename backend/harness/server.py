@@ -11,19 +11,11 @@ import httpx
 
 from backend.errors import DemoError
 from backend.harness.child import Child, clean_environment, free_port
+from backend.label_studio.banned_subnets import variables_for
 
 # 20 s on an idle machine, minutes on a busy one: the first start in a folder creates the database.
 START_TIMEOUT_S = 1800.0
 BINARY = Path("bin") / "label-studio"
-# What Label Studio bans by default, but for loopback, where backends listen here.
-BANNED_SUBNETS = (
-    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12"),
-    *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
-    *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "233.252.0.0/24", "240.0.0.0/4"),
-    *("255.255.255.255/32", "::/128", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96"),
-    *("64:ff9b:1::/48", "100::/64", "2001:0000::/32", "2001:20::/28", "2001:db8::/32"),
-    *("2002::/16", "fc00::/7", "fe80::/10", "ff00::/8"),
-)
 
 
 @dataclass(frozen=True)
@@ -146,8 +138,7 @@ def _settings(url: str, data: Path, admin: Account, document_root: Path) -> dict
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(document_root.absolute()),
         # Else Label Studio refuses every ML backend on localhost (403): see docs/network.md.
-        "USE_DEFAULT_BANNED_SUBNETS": "false",
-        "USER_ADDITIONAL_BANNED_SUBNETS": ",".join(BANNED_SUBNETS),
+        **variables_for("127.0.0.1"),
         "COLLECT_ANALYTICS": "false",
         "LATEST_VERSION_CHECK": "false",
         "SENTRY_DSN": "",

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from backend.errors import ImageError
+from backend.errors import ImageError, PrivateAddressError
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -78,9 +78,10 @@ class AddressGuard:
                 "images are not fetched from there"
             )
         if not ip.is_global and not self._is_named(ip, host):
-            raise ImageError(
+            raise PrivateAddressError(
                 f"{host} leads to {ip}, which is no public address; if images are to come from "
-                "there, name it in ALFAMIX_IMAGE_HOSTS"
+                "there, name it in ALFAMIX_IMAGE_HOSTS",
+                host,
             )
 
     def _is_named(self, ip: IPAddress, host: str) -> bool:

@@ -134,6 +134,18 @@ def test_project_without_a_backend_is_told_where_to_paste_what(look, colored_pro
     assert "https://backend.example.com" in findings["Model page"].remedy
 
 
+def test_project_without_a_backend_is_told_how_label_studio_lets_one_in(inline, colored_project):
+    project_id, _ = colored_project(3)
+    [notice] = [
+        one
+        for one in command.examine(inline.settings, [project_id])
+        if one.topic.endswith("Model page") and one.verdict is Verdict.NOTE
+    ]
+    assert "a backend at localhost (403" in notice.text
+    assert notice.remedy.startswith("USE_DEFAULT_BANNED_SUBNETS=false USER_ADDITIONAL_BANNED")
+    assert "127.0.0.0" not in notice.remedy
+
+
 def test_project_that_nobody_may_see_fails(look):
     findings = look(999_999)
     assert failing(findings) == {"project"}
@@ -149,7 +161,10 @@ def test_label_config_that_does_not_fit_fails_with_where_to_edit_it(look, label_
 @pytest.mark.parametrize(
     ("trouble", "remedy"),
     [
-        ("URL resolves to a reserved network address (block: 10.0.0.0/8)", "docs/network.md"),
+        (
+            "URL resolves to a reserved network address (block: 10.0.0.0/8)",
+            "USER_ADDITIONAL_BANNED_SUBNETS=0.0.0.0/8,10.0.0.0/29,",
+        ),
         ("HTTPConnectionPool: Max retries exceeded", "reachable from Label Studio"),
     ],
 )
@@ -157,6 +172,13 @@ def test_remedy_is_told_by_what_label_studio_noted_of_the_row(trouble, remedy):
     finding = reachable(MlBackend(1, "http://10.0.0.8:9090", trouble))
     assert finding.verdict is Verdict.FAIL
     assert remedy in finding.remedy
+
+
+def test_remedy_of_a_private_image_host_keeps_those_that_are_named(look, label_studio):
+    project_id = label_studio.create_project(LABEL_CONFIG)
+    label_studio.import_tasks(project_id, [{"image": "http://10.0.0.9/a.png"}])
+    finding = look(project_id, image_hosts=("192.168.1.0/24",))["images"]
+    assert finding.remedy == "ALFAMIX_IMAGE_HOSTS=192.168.1.0/24,10.0.0.9"
 
 
 def test_first_image_of_each_storage_is_fetched(inline, look, label_studio):

@@ -13,10 +13,14 @@ import pytest
 import yaml
 
 from backend.harness.child import free_port
-from backend.harness.server import BANNED_SUBNETS
+from backend.label_studio.banned_subnets import (
+    BANNED_BUT_LOOPBACK,
+    LOOPBACK,
+    variables_for,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
-LOOPBACK = {"127.0.0.0/8", "::1/128"}
+ADDITIONAL = "USER_ADDITIONAL_BANNED_SUBNETS"
 OWN_LIST = "default_banned_subnets"
 COMPOSE_NETWORK = "172.30.0.0/16"
 
@@ -32,12 +36,16 @@ def label_studios_own(venv: Path) -> list[str]:
     raise AssertionError("Label Studio keeps its list elsewhere")
 
 
+def networks(subnets: Iterable[str]) -> list[Any]:
+    return [ipaddress.ip_network(subnet) for subnet in subnets]
+
+
 def collapsed(subnets: Iterable[str]) -> list[Any]:
     """The same addresses in as few networks as possible."""
-    networks = [ipaddress.ip_network(subnet) for subnet in subnets]
+    found = networks(subnets)
     return [
-        *ipaddress.collapse_addresses(n for n in networks if n.version == 4),
-        *ipaddress.collapse_addresses(n for n in networks if n.version == 6),
+        *ipaddress.collapse_addresses(n for n in found if n.version == 4),
+        *ipaddress.collapse_addresses(n for n in found if n.version == 6),
     ]
 
 
@@ -48,14 +56,35 @@ def own_list(label_studio_venv: Path) -> list[str]:
     return label_studios_own(label_studio_venv)
 
 
-def test_harness_bans_all_but_loopback(own_list: list[str]) -> None:
-    assert set(BANNED_SUBNETS) == set(own_list) - LOOPBACK
+def test_list_is_that_of_label_studio(own_list: list[str]) -> None:
+    assert {*BANNED_BUT_LOOPBACK, *LOOPBACK} == set(own_list)
 
 
-def test_docs_name_the_list_of_the_harness() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.1.1"])
+def test_all_but_loopback_is_banned_for_a_backend_on_the_same_machine(host: str) -> None:
+    variables = variables_for(host)
+    assert variables["USE_DEFAULT_BANNED_SUBNETS"] == "false"
+    assert tuple(variables[ADDITIONAL].split(",")) == tuple(map(str, networks(BANNED_BUT_LOOPBACK)))
+
+
+@pytest.mark.parametrize("address", ["10.0.0.8", "192.168.1.20", "172.30.0.1", "fd00::20"])
+def test_one_address_alone_is_opened_for_a_backend_in_a_private_network(
+    own_list: list[str], address: str
+) -> None:
+    banned = variables_for(address)[ADDITIONAL].split(",")
+    assert not any(ipaddress.ip_address(address) in subnet for subnet in networks(banned))
+    assert collapsed([*banned, address]) == collapsed(own_list)
+
+
+@pytest.mark.parametrize("host", ["93.184.215.14", "", "a..b", "nobody.invalid"])
+def test_nothing_is_to_be_set_for_a_public_or_unknown_address(host: str) -> None:
+    assert variables_for(host) == {}
+
+
+def test_docs_name_the_list_for_the_same_machine() -> None:
     page = (ROOT / "docs" / "network.md").read_text()
     [named] = re.findall(r"USER_ADDITIONAL_BANNED_SUBNETS=(\S+)", page)
-    assert tuple(named.split(",")) == BANNED_SUBNETS
+    assert tuple(named.split(",")) == BANNED_BUT_LOOPBACK
 
 
 def test_docs_count_the_list_of_label_studio(own_list: list[str]) -> None:
