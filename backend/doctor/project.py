@@ -75,10 +75,21 @@ class ProjectExam:
                 "take the number in the address of its page: /projects/N/",
             )
             return
+        yield self._rights()
         yield from self._images(project)
         rows = self._client.ml_backends(self._id)
         yield from self._connected(project, rows)
         yield from self._journaled(project)
+
+    def _rights(self) -> Finding:
+        refused = self._client.refused_rights(self._id)
+        if not refused:
+            return ok("rights", "the token's user may change the project and add predictions")
+        return fail(
+            "rights",
+            f"the token's user may not {' or '.join(refused)}",
+            "LABEL_STUDIO_API_KEY=<token of a user who may>",
+        )
 
     def _images(self, project: Project) -> Iterator[Finding]:
         try:

@@ -64,6 +64,12 @@ class UserRow(_Row):
     email: str
 
 
+class OptionsRow(_Row):
+    """What OPTIONS says of an address: under `actions`, the methods that write and are allowed."""
+
+    actions: dict[str, Any] = {}
+
+
 class WebhookRow(_Row):
     """A webhook."""
 

@@ -35,6 +35,7 @@ LEAN = {"is_active": True, "send_payload": False, "send_for_all_actions": True}
 PROJECT = TypeAdapter(answers.ProjectRow)
 VERSION = TypeAdapter(answers.VersionRow)
 USER = TypeAdapter(answers.UserRow)
+OPTIONS = TypeAdapter(answers.OptionsRow)
 ML_BACKENDS = TypeAdapter(list[answers.MlBackendRow])
 WEBHOOKS = TypeAdapter(list[answers.WebhookRow])
 MADE = TypeAdapter(answers.Made)
@@ -141,6 +142,19 @@ class LabelStudioClient:
     def user_email(self) -> str:
         """The address of the user whom the token belongs to."""
         return self._transport.ask(USER, "GET", "api/current-user/whoami").email
+
+    def refused_rights(self, project_id: int) -> list[str]:
+        """What a backend does with a project and the token's user may not do; changes nothing."""
+        needed = {
+            "change the project": ("PUT", f"api/projects/{project_id}/"),
+            "add predictions": ("POST", "api/predictions/"),
+            "add webhooks": ("POST", "api/webhooks/"),
+        }
+        return [
+            right
+            for right, (method, path) in needed.items()
+            if method not in self._transport.ask(OPTIONS, "OPTIONS", path).actions
+        ]
 
     # Projects
 

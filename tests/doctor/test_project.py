@@ -11,7 +11,7 @@ from backend.doctor.findings import Verdict
 from backend.doctor.images import storage_of
 from backend.doctor.project import reachable
 from backend.harness.child import free_port
-from backend.label_studio.client import MlBackend
+from backend.label_studio.client import LabelStudioClient, MlBackend
 from backend.label_studio.tab import TITLE
 from tests.loop.conftest import LABEL_CONFIG, colored_tasks
 
@@ -61,6 +61,19 @@ def test_nothing_fails_when_a_project_is_connected(label_studio, look, published
     )
     assert "Label Studio reaches it" in findings["Model page"].text
     assert "0 tasks labeled, 12 left" in findings["backend"].text
+
+
+def test_rights_are_looked_up_and_nothing_is_changed(label_studio, look, published):
+    before = label_studio.api.call("GET", f"/api/projects/{published}/")
+    assert look(published)["rights"].verdict is Verdict.OK
+    assert label_studio.api.call("GET", f"/api/projects/{published}/") == before
+
+
+def test_imitated_refused_rights_fail(look, published, monkeypatch):
+    """In Label Studio Community every member has all rights."""
+    monkeypatch.setattr(LabelStudioClient, "refused_rights", lambda *_: ["add predictions"])
+    finding = look(published)["rights"]
+    assert finding.verdict is Verdict.FAIL and "may not add predictions" in finding.text
 
 
 def test_token_that_label_studio_sent_serves_where_none_is_configured(inline, look, published):
