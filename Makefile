@@ -21,6 +21,8 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 TORCH_INDEX ?=
 TORCH_PINS := grep -E '^torch(vision)?==' requirements.txt
 TOOLS := .venv-tools
+# Of the learning curves.
+PART ?= --quick
 # What the container installs, for its Python; packages that torch needs for CUDA alone stand apart.
 IMAGE_PYTHON = $(shell sed -n 's/^FROM python:\([0-9.]*\).*/\1/p' Dockerfile)
 UV_COMPILE = $(TOOLS)/bin/uv pip compile --quiet --python-platform linux \
@@ -48,8 +50,8 @@ demo: $(VENV)/.service $(LABEL_STUDIO_VENV)/.installed ## Label Studio, backend 
 serve: $(VENV)/.service ## the backend alone, for an existing Label Studio (settings: README.md)
 	$(BIN)/python -m backend serve $(ARGS)
 
-evidence: $(VENV)/.dev ## the learning curves of benchmarks/results, hours; goes on where it was; ARGS="--data FOLDER --weights FILE"
-	$(BIN)/python -m benchmarks learning-curves $(ARGS)
+evidence: $(VENV)/.dev ## what the learning curves of benchmarks/results lack, about two hours from nothing; PART= the rest as well, days; ARGS="--data FOLDER --weights FILE"
+	$(BIN)/python -m benchmarks learning-curves $(PART) $(ARGS)
 
 lint: $(VENV)/.dev ## check style, format and types
 	$(BIN)/ruff check .

@@ -23,8 +23,8 @@ from benchmarks.curves.bench import Place, check
 from benchmarks.curves.data import Data, DataError
 from benchmarks.curves.page import Examples, Origin
 from benchmarks.curves.report import write_report
-from benchmarks.curves.runs import execute, missing
-from benchmarks.curves.settings import ALL, INITIALIZATIONS, Setting
+from benchmarks.curves.runs import FIRST_SEEDS, execute, missing
+from benchmarks.curves.settings import ALL, INITIALIZATIONS, SLOW, Setting
 from benchmarks.curves.tables import RANDOM
 
 RESULTS = Path(__file__).parent / "results"
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--list", action="store_true", help="name the settings and end")
     add("--setting", action="append", metavar="TEXT", help="settings whose names hold TEXT")
     add("--strategies", nargs="+", metavar="NAME", help="only these, and random")
+    add("--quick", action="store_true", help="about two hours: the part that most is read from")
     add("--head", choices=HEADS, default=AUTO, help="how heads are fitted (%(default)s)")
     add("--seeds", type=int, metavar="N", help="only the first N seeds of each setting")
     add("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (%(default)s)")
@@ -97,7 +98,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _strategies(arguments: argparse.Namespace) -> list[str] | None:
     """Those asked for, and random, which they are compared with; None for all."""
-    return None if arguments.strategies is None else [*arguments.strategies, RANDOM]
+    asked = arguments.strategies
+    if asked is None and arguments.quick:
+        asked = [name for name in strategy_names() if name not in SLOW]
+    return None if asked is None else [*asked, RANDOM]
 
 
 def _command(arguments: argparse.Namespace) -> str:
@@ -126,6 +130,8 @@ def _settings(arguments: argparse.Namespace) -> Sequence[Setting]:
             raise SettingsError(f"--{name.replace('_', '-')} is {value}; needed is 1 or more")
     chosen = [_own(arguments)] if arguments.data_set else _named(arguments.setting)
     chosen = [setting.with_head(arguments.head) for setting in chosen]
+    if arguments.quick:
+        chosen = [_with_seeds(setting, FIRST_SEEDS) for setting in chosen if not setting.is_slow]
     if arguments.seeds is None:
         return chosen
     return [_with_seeds(setting, arguments.seeds) for setting in chosen]

@@ -13,6 +13,8 @@ from backend.vision.heads import AUTO
 from benchmarks.curves.data import Data
 
 LABEL_FREE = ("maxherding", "kmeans-centers", "typiclust", "probcover", "random")
+# They take as long as all others together.
+SLOW = ("gcnal", "alfa-mix-learned")
 HEAD_SUFFIX = ", head {}"
 BY_ADAM = HEAD_SUFFIX.format(ADAM)
 INITIALIZATIONS = ("random", "continued", "pretrained")
@@ -62,6 +64,11 @@ class Setting:
     def is_plain(self) -> bool:
         """Whether the pool is as the data is."""
         return not self.is_skewed and not self.foreign
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a run takes minutes: its network trains whole, on images."""
+        return self.network in ("full", "resnet18", "densenet121")
 
     def num_classes(self, data: Data) -> int:
         """Classes that are asked for."""

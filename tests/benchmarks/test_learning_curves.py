@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.acquisition import strategy_names
 from benchmarks.curves.bench import Place
 from benchmarks.curves.data import DataError
 from benchmarks.curves.rows import Row, append_rows, read_rows
 from benchmarks.curves.runs import Run, missing, run_rows
 from benchmarks.curves.settings import EVIDENCE, Setting
-from benchmarks.learning_curves import _command, _own, _parser, _settings, main
+from benchmarks.learning_curves import _command, _own, _parser, _settings, _strategies, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -185,11 +186,24 @@ def test_missing_runs_begin_with_five_seeds_of_every_setting(tmp_path):
     ]
 
 
+def test_quick_part_leaves_out_what_takes_as_long_as_the_rest():
+    arguments = _parser().parse_args(["--quick"])
+    settings = _settings(arguments)
+    assert {setting.seeds for setting in settings} == {5}
+    assert not {"full", "resnet18", "densenet121"} & {setting.network for setting in settings}
+    assert "blocks:2" in {setting.network for setting in settings}
+    named = _strategies(arguments)
+    assert {*strategy_names()} - {*named} == {"gcnal", "alfa-mix-learned"}
+    assert _strategies(_parser().parse_args(["--quick", "--strategies", "gcnal"]))[0] == "gcnal"
+
+
 def test_evidence_covers_what_the_paper_varies():
     assert len(EVIDENCE) >= 12
     assert {setting.per_class for setting in EVIDENCE} == {1, 5, 10}
     assert all(setting.seeds >= 5 and setting.rounds >= 8 for setting in EVIDENCE)
     assert len({setting.name for setting in EVIDENCE}) == len(EVIDENCE)
+    assert {"full", "resnet18", "densenet121", "blocks:2"} < {one.network for one in EVIDENCE}
+    assert sum((setting.pool or 0) >= 10_000 for setting in EVIDENCE) >= 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
