@@ -59,7 +59,8 @@ def test_aligned_changes_nothing_when_nothing_is_in_common():
 class ImitatedUmap:
     """Ends where it begins; umap-learn is not among the packages of the tests."""
 
-    def __init__(self, *, random_state: int, init: np.ndarray | str) -> None:
+    def __init__(self, *, random_state: int, init: np.ndarray | str, **steps: float) -> None:
+        assert bool(steps) == isinstance(init, np.ndarray)
         self.init = init
 
     def fit_transform(self, columns: np.ndarray) -> np.ndarray:
@@ -82,6 +83,11 @@ def test_imitated_umap_begins_where_rows_lay_and_new_ones_beside_their_nearest(i
     found = project(embeddings, 0, "umap", start)
     before[7] = before[40]
     assert found == pytest.approx(before, abs=1e-5)
+
+
+def test_imitated_umap_begins_where_all_rows_lay_when_none_is_new(imitated_umap):
+    start = rows(60, 2)
+    assert project(rows(60, 5), 0, "umap", start) == pytest.approx(start, abs=1e-5)
 
 
 def test_imitated_umap_begins_by_itself_when_nothing_was_drawn_before(imitated_umap):
