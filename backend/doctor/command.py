@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     keep_files_private()
     settings, verdicts = Settings.from_environ(), []
-    rival = rival_of(settings, arguments.compare, arguments.compare_weights)
+    rival = rival_of(settings, arguments.compare, arguments.compare_weights, arguments.compare_px)
     for finding in examine(settings, arguments.project, mends=arguments.fix, rival=rival):
         print(json.dumps(asdict(finding)) if arguments.json else finding, flush=True)
         verdicts.append(finding.verdict)
@@ -36,11 +36,23 @@ def main(argv: list[str]) -> int:
     return int(Verdict.FAIL in verdicts)
 
 
-def rival_of(settings: Settings, backbone: str | None, weights: Path | None) -> Settings | None:
-    """The settings with another network, of a name or a file or both; None without either."""
-    if backbone is None and weights is None:
+def rival_of(
+    settings: Settings,
+    backbone: str | None = None,
+    weights: Path | None = None,
+    image_px: int | None = None,
+) -> Settings | None:
+    """The settings with another network, of a name, a file, a size or several; None without any."""
+    if backbone is None and weights is None and image_px is None:
         return None
-    return replace(settings, backbone=backbone or settings.backbone, backbone_weights=weights)
+    if backbone is None and weights is None:
+        weights = settings.backbone_weights
+    return replace(
+        settings,
+        backbone=backbone or settings.backbone,
+        backbone_weights=weights,
+        image_px=image_px or settings.image_px,
+    )
 
 
 def examine(
@@ -134,6 +146,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="a .safetensors or .pth file with that network's weights, instead of the hub",
+    )
+    parser.add_argument(
+        "--compare-px",
+        type=int,
+        metavar="PX",
+        help="side of that network's square input (default: ALFAMIX_IMAGE_PX, or its own)",
     )
     parser.add_argument(
         "--json", action="store_true", help="print each finding as an object on a line"

@@ -217,6 +217,9 @@ def _lost(images: Sequence[LabeledImage], unreadable: dict[str, str]) -> str:
 
 def _names(rival: Settings) -> str:
     """The settings that take the other network."""
-    backbone = f"ALFAMIX_BACKBONE={rival.backbone}"
-    weights = rival.backbone_weights
-    return backbone if weights is None else f"{backbone} ALFAMIX_BACKBONE_WEIGHTS={weights}"
+    named = {
+        "ALFAMIX_BACKBONE": rival.backbone,
+        "ALFAMIX_BACKBONE_WEIGHTS": rival.backbone_weights,
+        "ALFAMIX_IMAGE_PX": rival.image_px,
+    }
+    return " ".join(f"{name}={value}" for name, value in named.items() if value is not None)

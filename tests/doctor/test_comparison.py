@@ -66,16 +66,17 @@ def test_two_classes_of_two_are_enough():
     assert too_few(labeled(2, 1, 2)) == ""
 
 
-def test_rival_is_named_or_in_a_file_or_both():
-    own = Settings(backbone="a", backbone_weights=Path("a.pth"))
-    assert rival_of(own, None, None) is None
-    for name, file, expected in [
-        ("b", None, ("b", None)),
-        (None, Path("b.pth"), ("a", Path("b.pth"))),
-        ("b", Path("b.pth"), ("b", Path("b.pth"))),
+def test_rival_has_another_name_file_or_size():
+    own = Settings(backbone="a", backbone_weights=Path("a.pth"), image_px=112)
+    assert rival_of(own) is None
+    for asked, expected in [
+        (("b", None, None), ("b", None, 112)),
+        ((None, Path("b.pth"), None), ("a", Path("b.pth"), 112)),
+        (("b", Path("b.pth"), 224), ("b", Path("b.pth"), 224)),
+        ((None, None, 224), ("a", Path("a.pth"), 224)),
     ]:
-        rival = rival_of(own, name, file)
-        assert (rival.backbone, rival.backbone_weights) == expected
+        rival = rival_of(own, *asked)
+        assert (rival.backbone, rival.backbone_weights, rival.image_px) == expected
 
 
 @pytest.fixture(scope="session")
@@ -112,9 +113,9 @@ def compare(inline, monkeypatch):
     """The finding about two networks; the machine and the project are not looked at each time."""
     monkeypatch.setattr(command, "examine_machine", lambda _settings: ())
 
-    def find(project_id, backbone=None, weights=None, **changes):
+    def find(project_id, backbone=None, weights=None, image_px=None, **changes):
         settings = replace(inline.settings, **changes)
-        rival = rival_of(settings, backbone, weights)
+        rival = rival_of(settings, backbone, weights, image_px)
         found = list(command.examine(settings, [project_id], rival=rival))
         return next(one for one in found if one.topic == f"project {project_id}: networks")
 
@@ -189,6 +190,7 @@ def test_network_that_cannot_be_had_fails_with_what_to_name(
         (("vit_smal_patch16_224.dino", None), "knows no model 'vit_smal_patch16_224.dino'; near"),
         (("test_vit", tmp_path / "gone.pth"), "no weights file"),
         (("test_vit", other), "holds another network than test_vit"),
+        (("bundled", None, 30), "ALFAMIX_IMAGE_PX is 30"),
         (("vit_small_patch16_dinov3.lvd1689m", None), f"{hub_url}/timm/vit_small"),
     ]:
         found = compare(project_id, *named)
