@@ -219,7 +219,8 @@ class Settings:
         "ALFAMIX_FEATURE_BLOCKS",
         4,
         _whole(1, 64),
-        "The embedding is the CLS tokens of this many last blocks, normalized and concatenated.",
+        "The embedding is the CLS tokens of this many last blocks, normalized and concatenated; "
+        "SigLIP has none and pools its last block.",
     )
     finetune: str = _setting(
         "ALFAMIX_FINETUNE",

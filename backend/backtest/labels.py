@@ -13,8 +13,8 @@ import numpy as np
 from backend.errors import BacktestError
 from backend.label_studio.annotations import TaskState, read_task
 from backend.label_studio.client import LabelStudioClient, Project
-from backend.label_studio.images import image_key
 from backend.label_studio.label_config import parse_label_config
+from backend.label_studio.labeled import labeled_images, once_each
 
 MINIMUM_LABELS = 100
 MINIMUM_A_CLASS = 5
@@ -137,29 +137,14 @@ def _missing_in_classes(project: LabeledProject) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class _Image:
-    """A labeled task that names its image."""
-
-    task_id: int
-    uri: str
-    key: str
-    label: int
-
-
 def _labeled_project(
     project: Project,
     classes: tuple[str, ...],
     labeled: list[tuple[TaskState, int]],
     without: frozenset[str],
 ) -> LabeledProject:
-    named = [
-        _Image(task.task_id, task.uri, image_key(task.uri), label)
-        for task, label in labeled
-        if task.uri is not None
-    ]
-    first = {image.key: image for image in reversed(named)}
-    images = sorted(first.values(), key=lambda image: image.task_id)
+    named = labeled_images(task for task, _ in labeled)
+    images = once_each(named)
     return LabeledProject(
         project_id=project.id,
         title=project.title,

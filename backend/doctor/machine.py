@@ -129,15 +129,26 @@ def _worker(settings: Settings) -> Finding:
     return note("worker", "none runs in this MODEL_DIR", "start it: python -m backend serve")
 
 
+def hub_trouble(settings: Settings) -> str:
+    """Why the weights, still to come from the hub, cannot be had from there; "" where they can."""
+    hub = hub_address(settings.backbone, settings.backbone_weights)
+    if hub is None:
+        return ""
+    try:
+        httpx.head(hub, timeout=HUB_S, follow_redirects=True)
+    except (httpx.HTTPError, OSError) as error:
+        return (
+            f"the weights of {settings.backbone} are not here, and {hub} does not answer "
+            f"({type(error).__name__})"
+        )
+    return ""
+
+
 def _weights(settings: Settings) -> Finding:
     """Loads the network; where its weights are still to come from the hub, asks that first."""
-    hub = hub_address(settings.backbone, settings.backbone_weights)
-    if hub is not None:
-        try:
-            httpx.head(hub, timeout=HUB_S, follow_redirects=True)
-        except (httpx.HTTPError, OSError) as error:
-            text = f"the weights of {settings.backbone} are not here, and {hub} does not answer"
-            return fail("weights", f"{text} ({type(error).__name__})", REMEDIES)
+    trouble = hub_trouble(settings)
+    if trouble:
+        return fail("weights", trouble, REMEDIES)
     try:
         session = open_session(settings)
     except AlfaMixError as error:

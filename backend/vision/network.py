@@ -1,6 +1,6 @@
 """The pre-trained ViT, built by timm and filled from the hub or a file.
 
-Legend: B images, T tokens (CLS first), C width of a token, px side of an image.
+Legend: B images, T tokens (CLS first, where there is one), C width of a token, px side of an image.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from backend.vision.preprocessing import Preprocessing
 from backend.vision.vit_checks import (
     REMEDIES,
     Vit,
-    check_feature_blocks,
+    checked_feature_blocks,
     checked_image_px,
     create_vit,
     meta_vit,
+    pools_by_attention,
 )
 from backend.vision.weights_file import WeightsCard, WeightsFile, read_weights
 from backend.vision.weights_fit import vit_from_file
@@ -44,7 +45,8 @@ class BackboneSpec:
     name: a timm name, `hf-hub:owner/model`, or `bundled`.
     weights: a file instead of the hub; None for the hub (or the bundled file).
     image_px: side of the square input; None for the weights' own.
-    feature_blocks: the CLS tokens of the last so many blocks make the embedding.
+    feature_blocks: the CLS tokens of the last so many blocks make the embedding; where attention
+        pools instead (SigLIP), it is always the last one.
     """
 
     name: str
@@ -57,10 +59,11 @@ class BackboneSpec:
 class Backbone:
     """A loaded ViT in evaluation mode on the CPU, frozen, taken apart; its head is thrown away.
 
-    stem: (B, 3, px, px) normalized float32 to (B, T, C) tokens, the CLS token first; its position
-        grid is resampled to the input size.
+    stem: (B, 3, px, px) normalized float32 to (B, T, C) tokens; its position grid is resampled to
+        the input size.
     blocks: tokens to tokens, called with `block_arguments`.
     norm: the final norm.
+    pool: normed (B, T, C) tokens to (B, C), where no CLS token stands for the image; else None.
     block_arguments: what each block needs besides the tokens (DINOv3's rotary embedding).
     fingerprint: digest of weights, input and feature_blocks: equal means equal features.
     """
@@ -69,6 +72,7 @@ class Backbone:
     stem: Stem
     blocks: torch.nn.Sequential
     norm: torch.nn.Module
+    pool: torch.nn.Module | None
     block_arguments: dict[str, torch.Tensor]
     preprocessing: Preprocessing
     feature_blocks: int
@@ -76,7 +80,7 @@ class Backbone:
 
     @property
     def embedding_dim(self) -> int:
-        """D: the CLS tokens of the feature blocks, concatenated."""
+        """D: what the feature blocks give, concatenated."""
         return self.feature_blocks * self.stem.embed_dim
 
     @property
@@ -90,8 +94,8 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
     """The network of `spec` with its pre-trained weights.
 
     Raises:
-        WeightsError: the name is unknown or no ViT with a CLS token, the hub is out of reach, or
-            the weights file is missing, damaged or of another network.
+        WeightsError: the name is unknown or of no network that `meta_vit` takes, the hub is out of
+            reach, or the weights file is missing, damaged or of another network.
         SettingsError: image_px or feature_blocks do not suit the network.
     """
     file = _weights_file(spec)
@@ -105,7 +109,7 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
     arguments = {} if card is None else card.model_arguments
     empty = meta_vit(spec.name, arguments)
     image_px = checked_image_px(spec.name, empty, spec.image_px)
-    check_feature_blocks(spec.name, empty, spec.feature_blocks)
+    feature_blocks = checked_feature_blocks(spec.name, empty, spec.feature_blocks)
     arguments = {**arguments, "img_size": image_px, "num_classes": 0}
     if file is None:
         # set by timm; a Module types what it does not declare as a Tensor or a Module
@@ -113,8 +117,8 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
     else:
         vit = vit_from_file(spec.name, arguments, file)
     preprocessing = _preprocessing(vit, image_px, card)
-    fingerprint = _fingerprint(vit, preprocessing, spec.feature_blocks)
-    return _take_apart(vit, spec, preprocessing, fingerprint)
+    fingerprint = _fingerprint(vit, preprocessing, feature_blocks)
+    return _take_apart(vit, spec.name, preprocessing, feature_blocks, fingerprint)
 
 
 def _weights_file(spec: BackboneSpec) -> WeightsFile | None:
@@ -155,7 +159,7 @@ def _preprocessing(vit: Vit, image_px: int, card: WeightsCard | None) -> Preproc
 
 
 def _take_apart(
-    vit: Vit, spec: BackboneSpec, preprocessing: Preprocessing, fingerprint: str
+    vit: Vit, name: str, preprocessing: Preprocessing, feature_blocks: int, fingerprint: str
 ) -> Backbone:
     """The parts of `vit`: without blocks and norm, timm's own `forward_features` is the stem."""
     vit.eval().requires_grad_(False)
@@ -166,15 +170,25 @@ def _take_apart(
     rope = getattr(vit, "rope", None)
     arguments = {} if rope is None else {"rope": rope.get_embed(shape=vit.patch_embed.grid_size)}
     return Backbone(
-        name=spec.name,
+        name=name,
         stem=Stem(vit).eval(),
         blocks=blocks.eval(),
         norm=norm,
+        pool=_taken_pool(vit),
         block_arguments=arguments,
         preprocessing=preprocessing,
-        feature_blocks=spec.feature_blocks,
+        feature_blocks=feature_blocks,
         fingerprint=fingerprint,
     )
+
+
+def _taken_pool(vit: Vit) -> torch.nn.Module | None:
+    """The attention that pools, no longer in `vit`; None where a CLS token stands for the image."""
+    if not pools_by_attention(vit):
+        return None
+    pool = vit.attn_pool
+    del vit.attn_pool
+    return pool
 
 
 class Stem(torch.nn.Module):

@@ -5,14 +5,17 @@
 Where the cut lies follows from `Finetune`:
 
 - `head`: the trunk is the whole ViT, activations are z, the tail is the identity.
-- `blocks:n`: the trunk ends before the last n blocks; the tail is those and the final norm.
+- `blocks:n`: the trunk ends before the last n blocks; the tail is those, the final norm and the
+  attention that pools, where there is one.
 - `full`: the trunk is the identity on pixels; the tail is the whole ViT.
 
 The embedding is that of the ALFA-Mix authors and of DINO's linear evaluation: the CLS tokens of the
-last F blocks, each through the final norm, concatenated.
+last F blocks, each through the final norm, concatenated. SigLIP (Zhai et al. 2023; 2: Tschannen et
+al. 2025) has no CLS token: there it is what its loss saw, the last block's tokens pooled by
+attention.
 
-Legend: B images, T tokens (CLS first), C width of a token, F feature blocks, D = F C,
-X CLS tokens that the trunk hands on besides its last tokens.
+Legend: B images, T tokens (CLS first, where there is one), C width of a token, F feature blocks,
+D = F C, X CLS tokens that the trunk hands on besides its last tokens.
 """
 
 from __future__ import annotations
@@ -63,7 +66,7 @@ def split_backbone(backbone: Backbone, finetune: Finetune, device: torch.device)
 def _parts(backbone: Backbone, finetune: Finetune) -> tuple[nn.Module, nn.Module, torch.dtype]:
     """Trunk and tail, and what the activations between them are stored as."""
     depth = len(backbone.blocks)
-    whole = nn.Sequential(Trunk(backbone, depth - 1), Tail(backbone, depth - 1))
+    whole = nn.Sequential(Trunk(backbone, depth - 1), _tail(backbone, depth - 1))
     if finetune.blocks is None:
         return nn.Identity(), whole, torch.uint8
     if finetune.is_head:
@@ -73,7 +76,13 @@ def _parts(backbone: Backbone, finetune: Finetune) -> tuple[nn.Module, nn.Module
             f"ALFAMIX_FINETUNE is {finetune.text}; {backbone.name} has {depth} blocks"
         )
     cut = depth - finetune.blocks
-    return Trunk(backbone, cut), Tail(backbone, cut), torch.float16
+    return Trunk(backbone, cut), _tail(backbone, cut), torch.float16
+
+
+def _tail(backbone: Backbone, cut: int) -> nn.Module:
+    return (
+        Tail(backbone, cut) if backbone.pool is None else PoolingTail(backbone, cut, backbone.pool)
+    )
 
 
 def _activation_shape(trunk: nn.Module, image_px: int, device: torch.device) -> tuple[int, ...]:
@@ -86,7 +95,7 @@ class Trunk(nn.Module):
     """Pixels (B, 3, px, px) uint8 to packed activations (B, X + T, C).
 
     Packed are the CLS tokens after each feature block before `cut`, oldest first, except the
-    newest, which is the first of the T tokens that follow.
+    newest, which is the first of the T tokens that follow. Where attention pools there are none.
     """
 
     def __init__(self, backbone: Backbone, cut: int) -> None:
@@ -123,6 +132,24 @@ class Tail(nn.Module):
         newest = last_block(self.last, tokens, **self.blocks.arguments())
         cls = torch.stack([*(token.float() for token in before), *features, newest], dim=1)
         return self.norm(cls).flatten(1).float()
+
+
+class PoolingTail(nn.Module):
+    """Activations (B, T, C) of `Trunk(backbone, cut)` to embeddings (B, C) float32.
+
+    pool: the backbone's.
+    """
+
+    def __init__(self, backbone: Backbone, cut: int, pool: nn.Module) -> None:
+        super().__init__()
+        depth = len(backbone.blocks)
+        self.blocks = _Blocks(backbone, cut, depth, depth)
+        self.norm = backbone.norm
+        self.pool = pool
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        tokens, _ = self.blocks(tokens.float())
+        return self.pool(self.norm(tokens)).float()
 
 
 class _Blocks(nn.Module):

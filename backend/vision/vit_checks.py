@@ -28,11 +28,22 @@ def has_cls_token(model: torch.nn.Module) -> TypeGuard[Vit]:
     return isinstance(model, Vit) and model.cls_token is not None
 
 
+def pools_by_attention(vit: Vit) -> bool:
+    """Whether `vit` has no CLS token, but attention that makes one vector of its patches."""
+    return not vit.num_prefix_tokens and vit.attn_pool is not None
+
+
+def gives_one_vector(model: torch.nn.Module) -> TypeGuard[Vit]:
+    """Whether `model` is one of timm's ViTs that stand for an image by one vector."""
+    return has_cls_token(model) or (isinstance(model, Vit) and pools_by_attention(model))
+
+
 def meta_vit(name: str, arguments: Mapping[str, Any]) -> Vit:
     """timm's ViT `name` on the meta device, where weights have no storage.
 
     Raises:
-        WeightsError: timm does not know or cannot build it, or it is no ViT with a CLS token.
+        WeightsError: timm does not know or cannot build it, or it is no ViT that gives one vector
+            an image, by a CLS token or by attention pooling.
     """
     if not name.startswith(SOURCE_PREFIXES):
         _check_name(name)
@@ -45,10 +56,11 @@ def meta_vit(name: str, arguments: Mapping[str, Any]) -> Vit:
         ) from error
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise WeightsError(f"timm cannot build {name} with {dict(arguments)}: {error}") from error
-    if not has_cls_token(model):
+    if not gives_one_vector(model):
         raise WeightsError(
             f"{name} is a {type(model).__name__}; needed is a ViT with a CLS token, such as "
-            f"vit_small_patch16_224.dino"
+            f"vit_small_patch16_224.dino, or with attention pooling, such as "
+            f"vit_base_patch16_siglip_224.v2_webli"
         )
     if getattr(model, "rope_mixed", False):
         raise WeightsError(
@@ -86,17 +98,20 @@ def checked_image_px(name: str, vit: Vit, image_px: int | None) -> int:
     return wanted_px
 
 
-def check_feature_blocks(name: str, vit: Vit, feature_blocks: int) -> None:
-    """Check that the network has so many blocks.
+def checked_feature_blocks(name: str, vit: Vit, feature_blocks: int) -> int:
+    """`feature_blocks`; 1 where attention pools, which has seen the last block's tokens only.
 
     Raises:
         SettingsError: it has fewer, or none are asked for.
     """
+    if pools_by_attention(vit):
+        return 1
     depth = len(vit.blocks)
     if not 1 <= feature_blocks <= depth:
         raise SettingsError(
             f"ALFAMIX_FEATURE_BLOCKS is {feature_blocks}; {name} has {depth} blocks"
         )
+    return feature_blocks
 
 
 def _check_name(name: str) -> None:

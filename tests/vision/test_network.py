@@ -15,9 +15,12 @@ from backend.errors import SettingsError, WeightsError
 from backend.vision.network import Backbone, BackboneSpec, load_backbone
 from tests.vision.tiny import (
     TINY_ARGUMENTS,
+    TINY_DINOV2,
+    TINY_DINOV3,
     TINY_MEAN,
     TINY_MODEL,
     TINY_PX,
+    TINY_SIGLIP,
     TINY_STD,
     new_tiny_vit,
     save_with_card,
@@ -101,6 +104,51 @@ def test_load_backbone_finds_the_weights_when_nested_and_prefixed(
     backbone = load(path, REAL_MODEL)
     assert torch.equal(backbone.blocks[5].attn.qkv.weight, vit.blocks[0].attn.qkv.weight)
     assert backbone.preprocessing.image_px == 160
+
+
+def test_load_backbone_reads_siglip_out_of_openclips_file(tmp_path: Path) -> None:
+    vit = new_tiny_vit(TINY_SIGLIP)
+    state = {f"visual.trunk.{key}": value for key, value in vit.state_dict().items()}
+    backbone = load(with_card(state | {"logit_scale": torch.ones(1)}, TINY_SIGLIP, tmp_path))
+    assert torch.equal(backbone.pool.latent, vit.attn_pool.latent)
+    assert torch.equal(backbone.blocks[3].mlp.fc2.bias, vit.blocks[3].mlp.fc2.bias)
+
+
+def test_load_backbone_reads_dinov2_by_its_authors_names(tmp_path: Path) -> None:
+    # one position grid with the CLS token's; register tokens have none
+    vit = new_tiny_vit(TINY_DINOV2)
+    state = vit.state_dict()
+    own, registers = torch.full((1, 1, 16), 0.25), state.pop("reg_token")
+    state["cls_token"] = state["cls_token"] - own
+    state["pos_embed"] = torch.cat([own, state["pos_embed"]], dim=1)
+    state |= {"register_tokens": registers, "mask_token": torch.zeros(1, 16)}
+    backbone = load(with_card(state, TINY_DINOV2, tmp_path))
+    torch.testing.assert_close(backbone.stem.vit.cls_token, vit.cls_token)
+    assert torch.equal(backbone.stem.vit.pos_embed, vit.pos_embed)
+    assert torch.equal(backbone.stem.vit.reg_token, registers)
+
+
+def test_load_backbone_reads_dinov3_by_its_authors_names(tmp_path: Path) -> None:
+    vit = new_tiny_vit(TINY_DINOV3)
+    names = {"reg_token": "storage_tokens", "gamma_1": "ls1.gamma", "gamma_2": "ls2.gamma"}
+    state = {}
+    for key, value in vit.state_dict().items():
+        *before, last = key.split(".")
+        state[".".join([*before, names.get(last, last)])] = value
+    unused = {"mask_token": torch.zeros(1, 16), "rope_embed.periods": torch.zeros(4)}
+    backbone = load(with_card(state | unused, TINY_DINOV3, tmp_path))
+    assert torch.equal(backbone.stem.vit.reg_token, vit.reg_token)
+    assert torch.equal(backbone.blocks[3].gamma_2, vit.blocks[3].gamma_2)
+
+
+def with_card(state: dict[str, torch.Tensor], model: str, folder: Path) -> Path:
+    """A tiny network's tensors under other names than timm's."""
+    card = {"model": model, "model_arguments": TINY_ARGUMENTS, "image_px": TINY_PX}
+    path = folder / "w.safetensors"
+    save_file(
+        {key: value.contiguous() for key, value in state.items()}, path, {"card": json.dumps(card)}
+    )
+    return path
 
 
 def test_load_backbone_names_the_keys_when_weights_are_of_another_network(tmp_path: Path) -> None:
@@ -197,9 +245,11 @@ def test_load_backbone_suggests_names_when_timm_does_not_know_the_tag() -> None:
         load(None, "vit_small_patch16_224.dyno")
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vit_base_patch16_siglip_224", "convnext_tiny"])
-def test_load_backbone_raises_when_network_is_no_vit_with_a_cls_token(name: str) -> None:
-    with pytest.raises(WeightsError, match="ViT with a CLS token"):
+@pytest.mark.parametrize("name", ["resnet18", "vit_base_patch16_siglip_gap_224", "convnext_tiny"])
+def test_load_backbone_raises_when_network_has_neither_a_cls_token_nor_attention_pooling(
+    name: str,
+) -> None:
+    with pytest.raises(WeightsError, match=r"CLS token, .* or with attention pooling"):
         load(None, name)
 
 

@@ -14,7 +14,9 @@ from backend.vision.split import Split, split_backbone
 from tests.vision.tiny import (
     TINY_DINOV3,
     TINY_MODEL,
+    TINY_SIGLIP,
     new_tiny_vit,
+    normalized,
     random_pixels,
     reference_embedding,
     save_with_card,
@@ -64,6 +66,27 @@ def test_split_equals_timm_when_feature_blocks_vary(
         embedding = split.tail(split.trunk(pixels))
     expected = reference_embedding(tiny_vit, pixels, feature_blocks)
     torch.testing.assert_close(embedding, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_split_equals_timms_forward_when_attention_pools(mode: str, tmp_path: Path) -> None:
+    vit = new_tiny_vit(TINY_SIGLIP)
+    pixels = random_pixels(2)
+    split = cut(save_with_card(vit, tmp_path / "w.safetensors", TINY_SIGLIP), mode)
+    with torch.inference_mode():
+        embedding, expected = split.tail(split.trunk(pixels)), vit(normalized(pixels))
+    torch.testing.assert_close(embedding, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_tail_trains_the_attention_that_pools(tmp_path: Path) -> None:
+    path = save_with_card(new_tiny_vit(TINY_SIGLIP), tmp_path / "w.safetensors", TINY_SIGLIP)
+    for mode in ("blocks:1", "full"):
+        split = cut(path, mode)
+        tail = split.new_tail()
+        tail(split.trunk(random_pixels(2))).square().sum().backward()
+        gradients = {name: one.grad for name, one in tail.named_parameters()}
+        assert sum("latent" in name for name in gradients) == 1
+        assert all(gradient is not None for gradient in gradients.values())
 
 
 def test_activation_shape_holds_tokens_and_older_cls_when_features_lie_in_the_trunk(

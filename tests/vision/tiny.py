@@ -16,7 +16,9 @@ from safetensors.torch import save_file
 from backend.decoding import decoded_image
 
 TINY_MODEL = "vit_tiny_patch16_224"
+TINY_DINOV2 = "vit_small_patch14_reg4_dinov2"
 TINY_DINOV3 = "vit_small_patch16_dinov3"
+TINY_SIGLIP = "vit_base_patch16_siglip_224"
 TINY_ARGUMENTS = {"patch_size": 4, "embed_dim": 16, "depth": 4, "num_heads": 2}
 TINY_PX = 16
 TINY_MEAN = (0.5, 0.4, 0.3)

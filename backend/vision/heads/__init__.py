@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
-from backend.vision.heads.choice import AUTO, KINDS, FittedHead, HeadReport, fit_head
+from backend.vision.heads.choice import (
+    AUTO,
+    KINDS,
+    FittedHead,
+    HeadReport,
+    HeldOutAnswers,
+    fit_head,
+    held_out_answers,
+)
 
-__all__ = ["AUTO", "KINDS", "FittedHead", "HeadReport", "fit_head"]
+__all__ = [
+    "AUTO",
+    "KINDS",
+    "FittedHead",
+    "HeadReport",
+    "HeldOutAnswers",
+    "fit_head",
+    "held_out_answers",
+]

@@ -68,6 +68,20 @@ class FittedHead:
 
 
 @dataclass(frozen=True, eq=False)
+class HeldOutAnswers:
+    """What the head of a round says of labels that it was fitted without.
+
+    kind: a name of `KINDS`; `logistic` is fitted without a fifth at a time, the others without one.
+    rows: (H,) int64, which of the L labels could be left out.
+    predicted: (H,) int64 classes.
+    """
+
+    kind: str
+    rows: np.ndarray
+    predicted: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class _Scored:
     """log_likelihoods: (H,) of the held-out labels, after calibration."""
 
@@ -109,6 +123,20 @@ def fit_head(
     all_bias = np.full(num_classes, _bias_of_absent(labeled, weight, bias, num_classes), np.float32)
     all_weight[present], all_bias[present] = coordinates.merged(weight, bias)
     return FittedHead(all_weight, all_bias, _report(best))
+
+
+def held_out_answers(
+    embeddings: np.ndarray, labels: np.ndarray, kind: str, generator: np.random.Generator
+) -> HeldOutAnswers:
+    """The classes that the head of `fit_head` predicts for each label left out; see there.
+
+    Kind and strength are chosen by these same labels: alike for whatever is compared.
+    """
+    present, positions = np.unique(labels, return_inverse=True)
+    labeled = Labeled(Coordinates.of(embeddings).rows, positions)
+    best = _best(labeled, _kinds(labeled) if kind == AUTO else (kind,), generator)
+    predicted = present[best.candidate.held_out.argmax(axis=1)]
+    return HeldOutAnswers(best.kind, labeled.held_out, predicted)
 
 
 def _kinds(labeled: Labeled) -> tuple[str, ...]:

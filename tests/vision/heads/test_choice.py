@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 from backend.errors import SettingsError
 from backend.settings import Settings
 from backend.vision import ADAM
-from backend.vision.heads import AUTO, KINDS, FittedHead, choice, fit_head
+from backend.vision.heads import AUTO, KINDS, FittedHead, choice, fit_head, held_out_answers
 from backend.vision.heads.calibration import temperature
 from backend.vision.heads.candidate import Labeled
 from backend.vision.heads.choice import CHOSEN_FROM, LEAST_A_CLASS
@@ -46,6 +46,26 @@ def test_strength_is_that_of_brute_force(kind: str) -> None:
     found = fit(embeddings, labels, 3, kind).report
     assert found.strength == max(posteriors, key=posteriors.get)
     assert found.held_out == 15
+
+
+@pytest.mark.parametrize("kind", ["lda", "ridge", "means"])
+def test_held_out_answers_are_those_of_fits_without_the_label(kind: str) -> None:
+    """Each label left out by a fit of its own, at the strength that was chosen; classes 3, 5, 8."""
+    embeddings, positions = blobs((6, 5, 1), dimension=12, distance=0.6)
+    labels = np.array([3, 5, 8])[positions]
+    found = held_out_answers(embeddings, labels, kind, np.random.default_rng(0))
+    report = fit(embeddings, labels, 9, kind).report
+    data = Labeled(Coordinates.of(embeddings).rows, positions)
+    chosen = next(
+        one
+        for one in KINDS[kind](data, np.random.default_rng(0))
+        if one.strength == report.strength
+    )
+    expected = [np.array([3, 5, 8])[one.argmax()] for one in chosen.held_out]
+    assert found.kind == kind
+    assert found.rows.tolist() == np.flatnonzero(labels != 8).tolist()
+    assert found.predicted.tolist() == expected
+    assert np.mean(found.predicted == labels[found.rows]) == report.accuracy
 
 
 def test_auto_takes_the_kind_that_is_clearly_more_likely(monkeypatch: pytest.MonkeyPatch) -> None:
