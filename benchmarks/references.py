@@ -150,7 +150,7 @@ def main(argv: list[str]) -> int:
         )
     place = Place(Path("datasets"), arguments.features, None)
     with threadpool_limits(1):
-        for setting in (one for one in ALL if one.name in SETTINGS):
+        for setting in _settings(arguments.setting):
             warm(setting, place)
             for line in _table(replace(setting, seeds=arguments.seeds), wanted, place):
                 print(line, flush=True)
@@ -164,7 +164,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--uherding", type=Path, metavar="FOLDER", help="a checkout of BorealisAI/uherding")
     add("--dal-toolbox", type=Path, metavar="FOLDER", help="one of dhuseljic/dal-toolbox")
     add("--strategies", nargs="+", metavar="NAME", help="only these")
-    add("--seeds", type=int, default=5, metavar="N", help="draws of the arrays (%(default)s)")
+    add("--setting", default="", metavar="TEXT", help="the setting whose name holds TEXT")
+    add("--seeds", type=int, default=3, metavar="N", help="draws of the arrays (%(default)s)")
     add("--features", type=Path, default=FEATURES, help="cache of ViT features (%(default)s)")
     return parser
 
@@ -177,6 +178,14 @@ def _folders(arguments: argparse.Namespace) -> Iterator[Path]:
         yield arguments.uherding / "deep-al"
     if arguments.reference_packages:
         yield arguments.reference_packages
+
+
+def _settings(text: str) -> list[Setting]:
+    """SettingsError: no setting's name holds the text."""
+    found = [one for one in ALL if one.name in SETTINGS and text in one.name]
+    if not found:
+        raise SettingsError(f"--setting is {text!r}; needed is part of {' or '.join(SETTINGS)}")
+    return found
 
 
 def _is_wanted(reference: Reference, strategies: Sequence[str] | None) -> bool:

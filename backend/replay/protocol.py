@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from backend.acquisition.rule import Rule, standardized_pool
+from backend.acquisition.contract import Pool, Selection
+from backend.acquisition.rule import standardized_pool
 from backend.vision import LinearHead
 
 SEEDS_A_RUN = 10_000  # more than a run has rounds: no two fits of two runs share a seed
@@ -59,6 +60,20 @@ class Learner(Protocol):
         """The network trained on (L,) pool rows with their (L,) labels."""
 
 
+class Chooser(Protocol):
+    """What chooses a round's batch: the live round's `Rule`, or what rules are held against."""
+
+    def choose(
+        self,
+        pool: Pool,
+        budget: int,
+        generator: np.random.Generator,
+        *,
+        supply: int | None = None,
+    ) -> Selection:
+        """The batch and `supply` rows behind it, None for all."""
+
+
 @dataclass(frozen=True)
 class Round:
     """One row of a learning curve. select_s: of the selection that led here; 0 for the first."""
@@ -70,7 +85,7 @@ class Round:
     select_s: float
 
 
-def replay(learner: Learner, truth: Truth, plan: Plan, rule: Rule, seed: int) -> Iterator[Round]:
+def replay(learner: Learner, truth: Truth, plan: Plan, rule: Chooser, seed: int) -> Iterator[Round]:
     """A row after each training, `plan.rounds` + 1 of them with first labels.
 
     Ends sooner when the pool is empty. Equal arguments give equal rows, but for the seconds.
@@ -97,7 +112,7 @@ def replay(learner: Learner, truth: Truth, plan: Plan, rule: Rule, seed: int) ->
 def _select(
     learner: Learner,
     truth: Truth,
-    rule: Rule,
+    rule: Chooser,
     fit: Fit | None,
     rows: np.ndarray,
     budget: int,
