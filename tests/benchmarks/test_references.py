@@ -114,6 +114,12 @@ def test_command_says_what_is_needed_when_no_other_implementation_is_there(monke
         references.main([])
 
 
+def test_command_says_what_is_needed_when_no_setting_is_meant(monkeypatch):
+    monkeypatch.setattr(references, "PACKAGES", dict.fromkeys(references.PACKAGES, "json"))
+    with pytest.raises(SettingsError, match="--setting is 'moons'; needed is part of digits"):
+        references.main(["--setting", "moons"])
+
+
 def test_scikit_activeml_gets_unit_rows_and_no_label_of_the_pool(monkeypatch, corners):
     given = {}
 
