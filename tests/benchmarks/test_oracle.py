@@ -12,9 +12,10 @@ from backend.acquisition import Pool, Rule, strategy_names
 from backend.replay import Fit, Plan, Truth, replay
 from backend.vision import LinearHead
 from benchmarks.curves import oracle
+from benchmarks.curves.bench import Place
 from benchmarks.curves.ceiling import how_far
 from benchmarks.curves.oracle import ORACLE, BestOfStrategies
-from benchmarks.curves.runs import missing
+from benchmarks.curves.runs import Run, missing, run_rows
 from benchmarks.curves.settings import EVIDENCE, Setting
 from benchmarks.curves.tables import Curves
 
@@ -139,3 +140,13 @@ def test_how_far_says_nothing_without_the_oracle_or_auto(strategies):
 def test_how_far_gives_no_share_when_the_oracle_is_not_ahead_of_random():
     lines = list(how_far([curves("own", random=0.5, auto=0.6, boss=0.5)]))
     assert "| own | 2 | 51.0 | 61.0 | 61.0 (auto) | 51.0 |  |" in lines
+
+
+def test_run_of_the_oracle_begins_as_all_others_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(oracle, "PROPOSERS", {"random": 2})
+    setting = Setting("few", "digits", "head", "pretrained", 1, rounds=1, pool=40, test=20)
+    place = Place(tmp_path, tmp_path, None)
+    first, last = run_rows(Run(setting, ORACLE, 0), place)
+    others_first, _ = run_rows(Run(setting, "random", 0), place)
+    assert (first.accuracy, first.n_labeled) == (others_first.accuracy, 10)
+    assert (last.strategy, last.round, last.n_labeled) == (ORACLE, 1, 20)
