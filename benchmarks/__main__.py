@@ -21,6 +21,7 @@ COMMANDS = {
     "people": ("benchmarks.people", "who is turned away, and who is served outside the queue"),
     "pictures": ("benchmarks.pictures", "the README's pictures, of a demo that is running"),
     "pretraining": ("benchmarks.pretraining", "what the shipped ViT knows without labels"),
+    "references": ("benchmarks.references", "whether ours pick what others' code picks"),
     "stop-advice": ("benchmarks.stop_advice", "whether it is said in time that labels hardly pay"),
     "soak": ("benchmarks.soak", "what is lost, doubled or stuck when things go wrong"),
     "timed-replay": ("benchmarks.timed_replay", "what labels are worth while others compute"),

@@ -256,12 +256,12 @@ def run_scikit_activeml(case: Case) -> Callable[[], Found]:
     arguments = {"X": every, "y": labels, "batch_size": case.B}
     if case.method == "badge":
         strategy = library.Badge(clf_embedding_flag_name="return_embeddings", random_state=0)
-        arguments |= {"clf": _linear_classifier(pool), "fit_clf": False}
+        arguments |= {"clf": linear_classifier(pool), "fit_clf": False}
     elif case.method == "dropquery":
         strategy = library.DropQuery(
             clf_embedding_flag_name="return_embeddings", n_dropout_samples=3, random_state=0
         )
-        arguments |= {"clf": _linear_classifier(pool), "fit_clf": False}
+        arguments |= {"clf": linear_classifier(pool), "fit_clf": False}
     elif case.method == "maxherding":
         strategy = library.MaxHerding(metric_dict={"gamma": 1.0}, random_state=0)
     else:
@@ -275,7 +275,7 @@ def run_scikit_activeml(case: Case) -> Callable[[], Found]:
     return run
 
 
-def _linear_classifier(pool: Pool) -> object:
+def linear_classifier(pool: Pool) -> object:
     base = importlib.import_module("skactiveml.base").SkactivemlClassifier
 
     class Linear(base):
@@ -288,6 +288,10 @@ def _linear_classifier(pool: Pool) -> object:
             embeddings = np.asarray(X, dtype=np.float32)
             probabilities = pool.head(torch.tensor(embeddings)).softmax(1).numpy()
             return (probabilities, embeddings) if return_embeddings else probabilities
+
+        def predict(self, X: np.ndarray, return_embeddings: bool = False) -> np.ndarray:
+            labels = self.predict_proba(X).argmax(axis=1)
+            return (labels, X) if return_embeddings else labels
 
     classifier = Linear(classes=list(range(pool.num_classes)))
     classifier.classes_ = np.arange(pool.num_classes)

@@ -21,6 +21,7 @@ from backend.vision import ADAM
 from backend.vision.heads import AUTO, KINDS
 from benchmarks.curves.bench import Place, check
 from benchmarks.curves.data import Data, DataError
+from benchmarks.curves.oracle import ORACLE
 from benchmarks.curves.page import Examples, Origin
 from benchmarks.curves.report import write_report
 from benchmarks.curves.runs import FIRST_SEEDS, execute, missing
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--list", action="store_true", help="name the settings and end")
     add("--setting", action="append", metavar="TEXT", help="settings whose names hold TEXT")
-    add("--strategies", nargs="+", metavar="NAME", help="only these, and random")
+    add("--strategies", nargs="+", metavar="NAME", help=f"only these, and random; also {ORACLE}")
     add("--quick", action="store_true", help="about two hours: the part that most is read from")
     add("--head", choices=HEADS, default=AUTO, help="how heads are fitted (%(default)s)")
     add("--seeds", type=int, metavar="N", help="only the first N seeds of each setting")
@@ -119,10 +120,11 @@ def _command(arguments: argparse.Namespace) -> str:
 
 def _settings(arguments: argparse.Namespace) -> Sequence[Setting]:
     """The settings that the command line names. SettingsError: it names none, or nonsense."""
-    unknown = sorted(set(arguments.strategies or ()) - set(strategy_names()))
+    known = (*strategy_names(), ORACLE)
+    unknown = sorted(set(arguments.strategies or ()) - set(known))
     if unknown:
         raise SettingsError(
-            f"unknown strategies {', '.join(unknown)}; known are {', '.join(strategy_names())}"
+            f"unknown strategies {', '.join(unknown)}; known are {', '.join(known)}"
         )
     for name in ("seeds", "jobs", "per_class", "rounds"):
         value = getattr(arguments, name)

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from backend.acquisition.rule import Rule, standardized_pool
+from backend.acquisition.contract import Pool, Selection
+from backend.acquisition.rule import standardized_pool
 from backend.vision import LinearHead
 
 OF_NO_CLASS = -1
@@ -61,6 +62,20 @@ class Learner(Protocol):
         """The network trained on (L,) pool rows with their (L,) labels."""
 
 
+class Chooser(Protocol):
+    """What chooses a round's batch: the live round's `Rule`, or what rules are held against."""
+
+    def choose(
+        self,
+        pool: Pool,
+        budget: int,
+        generator: np.random.Generator,
+        *,
+        supply: int | None = None,
+    ) -> Selection:
+        """The batch and `supply` rows behind it, None for all."""
+
+
 @dataclass(frozen=True)
 class Round:
     """One row of a learning curve.
@@ -77,7 +92,7 @@ class Round:
     class_counts: tuple[int, ...] = ()
 
 
-def replay(learner: Learner, truth: Truth, plan: Plan, rule: Rule, seed: int) -> Iterator[Round]:
+def replay(learner: Learner, truth: Truth, plan: Plan, rule: Chooser, seed: int) -> Iterator[Round]:
     """A row after each training, `plan.rounds` + 1 of them with first labels.
 
     Ends sooner when the pool is empty. Equal arguments give equal rows, but for the seconds.
@@ -111,7 +126,7 @@ def _labeled(truth: Truth, shown: np.ndarray) -> np.ndarray:
 def _select(
     learner: Learner,
     truth: Truth,
-    rule: Rule,
+    rule: Chooser,
     fit: Fit | None,
     shown: np.ndarray,
     budget: int,

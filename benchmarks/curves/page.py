@@ -10,6 +10,7 @@ import numpy as np
 
 from backend.settings import Settings
 from benchmarks.curves.bench import EPOCHS, MLP_EPOCHS
+from benchmarks.curves.ceiling import how_far
 from benchmarks.curves.heads_compared import Pair, headline, heads_compared
 from benchmarks.curves.in_short import ALFA, AUTO, in_short, percent, whole_percent
 from benchmarks.curves.penalty import AUTHORS, OURS, cells, shared_strategies
@@ -59,10 +60,12 @@ def page(
     unfinished: Sequence[str],
     origin: Origin,
     pairs: Sequence[Pair] = (),
+    ceilings: Sequence[Curves] = (),
 ) -> str:
     """The page as Markdown.
 
-    unfinished: settings with too few rows to compare. pairs: settings with both heads.
+    unfinished: settings with too few rows to compare. pairs: settings with both heads. ceilings:
+    settings with the oracle's curves among the others.
     """
     known = {setting.name: setting for setting in origin.settings}
     names = [found.setting for found in (*curves, *cold)]
@@ -71,7 +74,7 @@ def page(
     lines += _absent({*names, *unfinished}, unfinished, origin)
     lines += [""]
     if curves:
-        lines += [*in_short(curves), *heads_compared(pairs)]
+        lines += [*in_short(curves), *heads_compared(pairs), *how_far(ceilings)]
         lines += [*_matrices(curves), *_seconds(curves)]
         for found in curves:
             lines += _section(found, known.get(found.setting))

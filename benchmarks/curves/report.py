@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.curves.ceiling import with_oracle, without_oracle
 from benchmarks.curves.data import DataError
 from benchmarks.curves.heads_compared import LABEL_SHARES, pairs_of, shares_by_step
 from benchmarks.curves.page import AUTHORS_PENALTIES, PENALTIES, Origin, page
@@ -23,7 +24,8 @@ def write_report(out: Path, origin: Origin) -> None:
     rows = read_rows(out / "rows.csv")
     if not rows:
         raise DataError(f"{out / 'rows.csv'} has no rows; needed are some to draw")
-    found, left = curves_of(rows), unfinished(rows)
+    strategies, ceilings = without_oracle(rows), with_oracle(rows)
+    found, left = curves_of(strategies), unfinished(strategies)
     by_adam = [curves for curves in found if curves.setting.endswith(BY_ADAM)]
     warm = [curves for curves in found if not curves.is_cold and curves not in by_adam]
     cold = [curves for curves in found if curves.is_cold]
@@ -33,7 +35,7 @@ def write_report(out: Path, origin: Origin) -> None:
         shares = {f"{name}, {head}": s for (head, name), s in shares_by_step(pairs).items() if s}
         draw_label_shares(shares, out, LABEL_SHARES)
     _draw_penalties(warm, out)
-    text = page(warm, cold, left, origin, pairs)
+    text = page(warm, cold, left, origin, pairs, ceilings)
     (out / "README.md").write_text(text, encoding="utf-8")
     print(f"wrote {out / 'README.md'}: {len(warm)} settings, {len(cold)} first batches")
     for setting in left:

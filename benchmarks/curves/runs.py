@@ -15,10 +15,13 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from backend.acquisition import Rule
 from backend.errors import AlfaMixError
 from backend.replay import replay
-from benchmarks.curves.bench import Place, rule, stage, warm
+from backend.settings import Settings
+from benchmarks.curves.bench import Place, Stage, rule, stage, warm
 from benchmarks.curves.data import DataError
+from benchmarks.curves.oracle import ORACLE, BestOfStrategies, has_oracle
 from benchmarks.curves.rows import Row, append_rows, read_rows
 from benchmarks.curves.settings import Setting
 
@@ -37,18 +40,25 @@ class Run:
 def missing(settings: Sequence[Setting], strategies: Sequence[str] | None, file: Path) -> list[Run]:
     """The runs that the file lacks: the first five seeds of every setting, then the rest.
 
-    So a run that is stopped early leaves something to compare in all settings.
+    So a run that is stopped early leaves something to compare in all settings. The oracle runs only
+    where `strategies` names it.
     """
     done = {(row.setting, row.strategy, row.seed) for row in read_rows(file)}
     found = [
         Run(setting, strategy, seed)
         for setting in settings
         for seed in range(setting.seeds)
-        for strategy in setting.strategies
-        if strategies is None or strategy in strategies
+        for strategy in _wanted(setting, strategies)
         if (setting.name, strategy, seed) not in done
     ]
     return sorted(found, key=lambda run: run.seed >= FIRST_SEEDS)
+
+
+def _wanted(setting: Setting, strategies: Sequence[str] | None) -> list[str]:
+    if strategies is None:
+        return list(setting.strategies)
+    known = (*setting.strategies, ORACLE) if has_oracle(setting) else setting.strategies
+    return [strategy for strategy in known if strategy in strategies]
 
 
 def execute(runs: Sequence[Run], place: Place, file: Path, jobs: int) -> None:
@@ -106,9 +116,7 @@ def _results(pool: ProcessPoolExecutor, runs: Sequence[Run], place: Place) -> It
 def run_rows(run: Run, place: Place) -> list[Row]:
     """The rows of one run."""
     ready = stage(run.setting, run.seed, place)
-    rounds = replay(
-        ready.learner, ready.truth, ready.plan, rule(run.setting, run.strategy), run.seed
-    )
+    rounds = replay(ready.learner, ready.truth, ready.plan, _chooser(run, ready), run.seed)
     return [
         Row(
             run.setting.name,
@@ -125,3 +133,9 @@ def run_rows(run: Run, place: Place) -> list[Row]:
         )
         for found in rounds
     ]
+
+
+def _chooser(run: Run, ready: Stage) -> Rule | BestOfStrategies:
+    if run.strategy == ORACLE:
+        return BestOfStrategies(ready.learner, ready.truth, Rule.of(Settings()))
+    return rule(run.setting, run.strategy)

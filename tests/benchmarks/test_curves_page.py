@@ -124,3 +124,16 @@ def test_heads_are_compared_by_the_labels_for_randoms_last_accuracy_by_adam(tmp_
     assert "| **median** | | **67 %** | **83 %** | **never** | **47 %** |" in text
     assert "## own, head adam" not in text
     assert not list(tmp_path.glob("*head-adam*"))
+
+
+def test_page_holds_the_oracle_apart(tmp_path):
+    strategies = {"random": [0.2, 0.3], "auto": [0.2, 0.5], "margin": [0.2, 0.4]}
+    rows = runs("own", **strategies)
+    oracle = [row for row in runs("own", boss=[0.2, 0.9]) if row.seed < 2]
+    assert "How far from the best" not in report(tmp_path, rows)
+    page = report(tmp_path, oracle)
+    # Of the two seeds that the oracle has: 30.5, 50.5 and 90.5 %.
+    assert "## How far from the best" in page
+    assert "| own | 2 | 30.5 | 50.5 | 50.5 (auto) | 90.5 | 33 % |" in page
+    assert page.count("boss") == 1, "in its own section alone"
+    assert "3 seeds, 10 to 20 labels" in page

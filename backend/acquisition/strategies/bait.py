@@ -14,8 +14,10 @@ Cost. (M + L) D^2 + D^3 once, then 6 M D for each row of the batch; M = min(N, `
 change of one row is of rank one: two products keep both quadratic forms of every row up to date.
 Needs. A head.
 Deviations. A row of the batch weighs B times what a label does, which is what both authors' code
-does. Above `considered` rows (and 10 B), rows and the information of all come from a uniform sample
-of that size.
+does. The labels' information is a mean over their rows, as in BAIT's code; Fast Fishing's adds up
+one mean for every 32 rows, and so what is known weighs about L / 32 times as much there. Above
+`considered` rows (and 10 B), rows and the information of all come from a uniform sample of that
+size.
 """
 
 from __future__ import annotations

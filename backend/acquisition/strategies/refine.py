@@ -9,7 +9,8 @@ Cost. `depth` times `batches` picks from at most `part` rows each, then uherding
 minute and more where a pool is large, in which a worker does nothing for other projects.
 Needs. A head, labels of two classes.
 Deviations. The first parts hold at most `share` of the pool too: where they held all of it,
-strategies without chance would pick the same batch each time.
+strategies without chance would pick the same batch each time. The herding strategies are those of
+their papers; in the authors' toolbox a row's gain is what it lacks itself (docs/acquisition.md).
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Strategies of other projects, run on our arrays; none of their code is here."""
