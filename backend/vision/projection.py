@@ -14,8 +14,8 @@ from sklearn.neighbors import NearestNeighbors
 # UMAP takes long on many columns, and what they hold beyond these is noise to it.
 UMAP_COLUMNS = 50
 # From where rows lay before, UMAP's own steps (500 epochs, rate 1) end as far away as without it:
-# 1,000 digits with noise of 0.4 deviations moved by 0.46 of the map's spread, with these by 0.32, and
-# neighbors stay neighbors as well (trustworthiness 0.955 both).
+# 1,000 digits with noise of 0.4 deviations moved by 0.46 of the map's spread, with these by 0.32,
+# and neighbors stay neighbors as well (trustworthiness 0.955 both).
 GENTLE = {"n_epochs": 100, "learning_rate": 0.25}
 
 
