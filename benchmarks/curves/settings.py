@@ -125,7 +125,7 @@ EVIDENCE: tuple[Setting, ...] = (
         "Fashion-MNIST, bundled ViT blocks:2, 1 a class",
         network="blocks:2",
         initialization="pretrained",
-        **_FASHION_WHOLE,
+        **_FASHION_WHOLE | {"seeds": 10},
     ),
     Setting(
         "CIFAR-10, ViT-S head, long-tailed 1:50, 5 a class",
