@@ -8,13 +8,17 @@ import numpy as np
 
 from benchmarks.curves.penalty import cells
 from benchmarks.curves.tables import RANDOM, Curves, with_all
-from benchmarks.curves.verdicts import PAPER_BASELINES, counted, label_share
+from benchmarks.curves.verdicts import PAPER_BASELINES, counted, gain_over_all, label_share
 
 ALFA, AUTO = "alfa-mix", "auto"
+RIVAL = "uherding"  # the strongest of the others
 
 
-def in_short(curves: Sequence[Curves]) -> Iterator[str]:
-    """The section's lines; of strategies that were not run it says nothing."""
+def in_short(curves: Sequence[Curves], duel: Sequence[Curves] = ()) -> Iterator[str]:
+    """The section's lines; of strategies that were not run it says nothing.
+
+    duel: the same settings with all seeds that `auto` and its rival have.
+    """
     yield "## In short"
     yield ""
     for strategy, opponent in ((ALFA, RANDOM), (AUTO, RANDOM), (AUTO, ALFA)):
@@ -31,7 +35,20 @@ def in_short(curves: Sequence[Curves]) -> Iterator[str]:
         if found := with_all(curves, strategy):
             beaten = _beaten(found, strategy, everything)
             yield f"- `{strategy}` is beaten over a whole setting (mean accuracy) by: {beaten}."
+    if with_all(duel, AUTO, RIVAL):
+        yield f"- {_over_all(duel)}"
     yield ""
+
+
+def _over_all(duel: Sequence[Curves]) -> str:
+    both = with_all(duel, AUTO, RIVAL)
+    found = gain_over_all(both, AUTO, RIVAL)
+    mean, low, high = (100 * part for part in (found.mean, found.low, found.high))
+    return (
+        f"`{AUTO}` against `{RIVAL}` over all {len(both)} settings together, paired over the "
+        f"{sum(one.seeds for one in both)} seeds that both have: {mean:+.2f} points of mean "
+        f"accuracy [{low:+.2f}, {high:+.2f}]."
+    )
 
 
 def _against(curves: Sequence[Curves], strategy: str, opponent: str) -> str:

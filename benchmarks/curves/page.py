@@ -61,11 +61,12 @@ def page(
     origin: Origin,
     pairs: Sequence[Pair] = (),
     ceilings: Sequence[Curves] = (),
+    duel: Sequence[Curves] = (),
 ) -> str:
     """The page as Markdown.
 
     unfinished: settings with too few rows to compare. pairs: settings with both heads. ceilings:
-    settings with the oracle's curves among the others.
+    settings with the oracle's curves among the others. duel: of `auto` and its rival alone.
     """
     known = {setting.name: setting for setting in origin.settings}
     names = [found.setting for found in (*curves, *cold)]
@@ -74,7 +75,7 @@ def page(
     lines += _absent({*names, *unfinished}, unfinished, origin)
     lines += [""]
     if curves:
-        lines += [*in_short(curves), *heads_compared(pairs), *how_far(ceilings)]
+        lines += [*in_short(curves, duel), *heads_compared(pairs), *how_far(ceilings)]
         lines += [*_matrices(curves), *_seconds(curves)]
         for found in curves:
             lines += _section(found, known.get(found.setting))

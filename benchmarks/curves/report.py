@@ -8,12 +8,13 @@ from pathlib import Path
 from benchmarks.curves.ceiling import with_oracle, without_oracle
 from benchmarks.curves.data import DataError
 from benchmarks.curves.heads_compared import LABEL_SHARES, pairs_of, shares_by_step
+from benchmarks.curves.in_short import AUTO, RIVAL
 from benchmarks.curves.page import AUTHORS_PENALTIES, PENALTIES, Origin, page
 from benchmarks.curves.penalty import AUTHORS, OURS, penalties, shared_strategies
 from benchmarks.curves.pictures import draw_all, draw_label_shares, draw_penalties
 from benchmarks.curves.rows import read_rows
 from benchmarks.curves.settings import BY_ADAM
-from benchmarks.curves.tables import Curves, curves_of, unfinished
+from benchmarks.curves.tables import Curves, curves_of, only, unfinished
 
 
 def write_report(out: Path, origin: Origin) -> None:
@@ -35,7 +36,9 @@ def write_report(out: Path, origin: Origin) -> None:
         shares = {f"{name}, {head}": s for (head, name), s in shares_by_step(pairs).items() if s}
         draw_label_shares(shares, out, LABEL_SHARES)
     _draw_penalties(warm, out)
-    text = page(warm, cold, left, origin, pairs, ceilings)
+    names = {curves.setting for curves in warm}
+    duel = [one for one in curves_of(only(strategies, AUTO, RIVAL)) if one.setting in names]
+    text = page(warm, cold, left, origin, pairs, ceilings, duel)
     (out / "README.md").write_text(text, encoding="utf-8")
     print(f"wrote {out / 'README.md'}: {len(warm)} settings, {len(cold)} first batches")
     for setting in left:

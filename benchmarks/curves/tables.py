@@ -70,6 +70,11 @@ def unfinished(rows: Sequence[Row]) -> list[str]:
     return [name for name, runs in _runs_by_setting(rows).items() if not _is_comparable(runs)]
 
 
+def only(rows: Sequence[Row], *strategies: str) -> list[Row]:
+    """The rows of some strategies, and random's: over more seeds than all have."""
+    return [row for row in rows if row.strategy in (*strategies, RANDOM)]
+
+
 def with_all(curves: Sequence[Curves], *strategies: str) -> list[Curves]:
     """The settings in which all of `strategies` were run."""
     return [found for found in curves if set(strategies) <= set(found.accuracy)]

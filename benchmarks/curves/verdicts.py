@@ -60,6 +60,16 @@ def gain(curves: Curves, strategy: str, opponent: str) -> Interval:
     return interval(mine - theirs)
 
 
+def gain_over_all(curves: Sequence[Curves], strategy: str, opponent: str) -> Interval:
+    """The paired difference of the mean accuracies over the seeds of all settings together."""
+    both = with_all(curves, strategy, opponent)
+    mine, theirs = (
+        np.concatenate([one.compared(name).mean(axis=1) for one in both])
+        for name in (strategy, opponent)
+    )
+    return interval(mine - theirs)
+
+
 def label_share(curves: Curves, strategy: str, share: float) -> float | None:
     """The labels for `share` of the accuracy random ends with, as a share of random's.
 

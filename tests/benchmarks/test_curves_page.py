@@ -75,6 +75,18 @@ def test_page_names_what_is_unfinished_and_not_run_once(tmp_path, capsys):
     assert "unfinished, not compared: begun" in capsys.readouterr().out
 
 
+def test_auto_is_held_against_its_rival_over_all_settings_and_the_seeds_that_both_have(tmp_path):
+    rows = runs("one", random=[0.2, 0.3], auto=[0.2, 0.5], uherding=[0.2, 0.4], margin=[0.2, 0.3])
+    rows += runs("two", random=[0.2, 0.3], auto=[0.2, 0.4], uherding=[0.2, 0.5], margin=[0.2, 0.3])
+    # A seed that margin lacks; differences in points: three of +10, three of -10, one of +30.
+    for name, last in (("random", 0.3), ("auto", 0.8), ("uherding", 0.5)):
+        rows += run("one", name, 3, [0.2, last])
+    page = report(tmp_path, rows)
+    # Mean 30 / 7; deviation sqrt((900 + 600 - 7 * (30 / 7) ** 2) / 6); Student's 2.4469 at 6.
+    assert "over all 2 settings together, paired over the 7 seeds" in page
+    assert "+4.29 points of mean accuracy [-9.70, +18.27]" in page
+
+
 def test_report_is_refused_when_there_are_no_rows(tmp_path):
     with pytest.raises(DataError, match="has no rows"):
         write_report(tmp_path, NOWHERE)
