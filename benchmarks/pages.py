@@ -1,6 +1,7 @@
-"""`python -m benchmarks pages`: milliseconds until the server has a page, from a large journal.
+"""`python -m benchmarks pages`: milliseconds until the server has a page, from a large journal, and
+until Chromium has painted it.
 
-No Label Studio, no browser and no network: what the web process itself needs.
+No Label Studio and no network: what the web process itself needs, and what the browser adds.
 """
 
 from __future__ import annotations
@@ -8,14 +9,17 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flask.testing import FlaskClient
+from flask import Flask
+from werkzeug.serving import make_server
 
+from backend.harness.chromium import chromium
 from backend.process.startup import folder_of, open_journal
 from backend.settings import Settings
 from backend.web.app import create_app
@@ -34,12 +38,19 @@ BATCH = 1000
 MAP_POINTS = 5000
 DRAWS = 10_000
 DRAWS_A_ROUND = 100
-TIMES = 20
+TIMES, PAINTS = 20, 10
 BROWSER = {"Accept": "text/html"}
 PATHS = (
     *("/", "/projects/1", "/projects/1/progress", "/projects/1/map", "/projects/1/alike/1"),
     "/projects/1/quality",
 )
+# The last one is not there: a page with next to nothing on it.
+PAINTED = ("/", "/projects/1", "/projects/2")
+PAINT = """() => new Promise(found => new PerformanceObserver(
+    list => found(list.getEntriesByName("first-contentful-paint")[0].startTime)
+).observe({type: "paint", buffered: true}))"""
+LOADED = """() => [...document.querySelectorAll("[data-loads], [data-findings]")].every(
+    place => !place.innerText.trim().endsWith("…"))"""
 VERSION, DIM, PART_ROWS = "vit", 384, 1024
 
 
@@ -50,13 +61,50 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--classes", type=int, default=100)
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        client = _client(Path(folder), arguments.tasks, arguments.classes)
+        app = _app(Path(folder), arguments.tasks, arguments.classes)
+        client = app.test_client()
         print(f"{arguments.tasks:,} tasks, {arguments.classes} classes, {DRAWS:,} draws; ms")
         print(f"{'':24}{'first':>8}{'median':>8}")
         for path in PATHS:
             times = [_ms(lambda path=path: client.get(path, headers=BROWSER)) for _ in range(TIMES)]
             print(f"{path:24}{times[0]:8.0f}{statistics.median(times):8.0f}")
+        binary = chromium()
+        if binary is None:
+            print("\nno Chromium here: what it paints is not measured")
+        else:
+            _print_paints(app, binary)
     return 0
+
+
+def _print_paints(app: Flask, binary: str) -> None:
+    """What a browser shows first, in new tabs without anything kept."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(f"\n{'first paint in Chromium':24}{'least':>8}{'median':>8}")
+    try:
+        for path in PAINTED:
+            times = _paints_ms(f"http://127.0.0.1:{server.server_port}{path}", binary)
+            print(f"{path:24}{min(times):8.0f}{statistics.median(times):8.0f}")
+    finally:
+        server.shutdown()
+
+
+def _paints_ms(url: str, binary: str) -> list[float]:
+    # It comes with the requirements of development alone.
+    from playwright.sync_api import sync_playwright
+
+    found = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
+        for _ in range(PAINTS):
+            page = browser.new_context().new_page()
+            page.goto(url)
+            found.append(float(page.evaluate(PAINT)))
+            # What a page loads afterwards would slow the next one: the doctor takes seconds.
+            page.wait_for_function(LOADED)
+            page.context.close()
+        browser.close()
+    return found
 
 
 def _ms(ask: Callable[[], Any]) -> float:
@@ -65,7 +113,7 @@ def _ms(ask: Callable[[], Any]) -> float:
     return 1000 * (time.perf_counter() - started)
 
 
-def _client(model_dir: Path, tasks: int, num_classes: int) -> FlaskClient:
+def _app(model_dir: Path, tasks: int, num_classes: int) -> Flask:
     settings = Settings(model_dir=model_dir)
     journal = open_journal(settings)
     _fill(journal, ProjectFolder(folder_of(settings) / KEY), tasks, num_classes)
@@ -73,7 +121,7 @@ def _client(model_dir: Path, tasks: int, num_classes: int) -> FlaskClient:
     def no_network() -> Any:
         raise AssertionError("the network is not needed here")
 
-    return create_app(settings, journal, Predictor(settings, journal, no_network)).test_client()
+    return create_app(settings, journal, Predictor(settings, journal, no_network))
 
 
 def _fill(journal: Journal, folder: ProjectFolder, tasks: int, num_classes: int) -> None:

@@ -1,5 +1,4 @@
 // What every page does beyond showing: polls what is computed, asks before it acts, loads slow parts.
-import { drawCurve } from "./curve.js";
 import { drawMap } from "./map.js";
 import { askAgain } from "./pictures.js";
 
@@ -97,7 +96,11 @@ async function load(place) {
   const reply = await fetch(place.dataset.loads).catch(() => null);
   if (!reply?.ok) return setText(place, "This cannot be had now; load the page again.");
   place.innerHTML = await reply.text();
-  place.querySelectorAll("[data-curve]").forEach((chart) => drawCurve(chart, place));
+  const charts = place.querySelectorAll("[data-curve]");
+  if (!charts.length) return;
+  // The chart library is larger than everything else, and nothing waits for it.
+  const { drawCurve } = await import("./curve.js");
+  charts.forEach((chart) => drawCurve(chart, place));
 }
 
 // What the doctor finds

@@ -5,6 +5,14 @@ import uPlot from "./vendor/uplot/uPlot.esm.js";
 const HEIGHT_PX = 280;
 const FONT = "13px system-ui";
 
+const style = document.createElement("link");
+style.rel = "stylesheet";
+style.href = new URL("./vendor/uplot/uPlot.min.css", import.meta.url);
+await new Promise((done) => {
+  style.onload = style.onerror = done;
+  document.head.append(style);
+});
+
 function columns(place, name) {
   const rows = [...place.querySelectorAll(`[data-points=${name}] tr`)].filter((row) => row.cells.length === 4);
   const cells = rows.map((row) => [...row.cells].map((cell) => Number(cell.textContent)));
