@@ -160,6 +160,7 @@ def test_people_label_on_when_the_tasks_ahead_are_deleted_meanwhile(label_studio
     assert server.status(project_id)["last_error"] is None
 
 
+@pytest.mark.soak
 def test_people_label_on_when_very_many_tasks_come_meanwhile(label_studio, staffed):
     project_id, server, crew = staffed(count=90)
 

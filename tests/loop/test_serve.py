@@ -256,7 +256,10 @@ def weights_of_another_network(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("variable", "value", "needed"),
     [
-        ("ALFAMIX_BACKBONE", "vit_smal_patch16_224", "vit_small_patch16_224"),
+        pytest.param(
+            *("ALFAMIX_BACKBONE", "vit_smal_patch16_224", "vit_small_patch16_224"),
+            marks=pytest.mark.soak,
+        ),
         ("ALFAMIX_BACKBONE_WEIGHTS", weights_of_another_network, "layer1.0.conv1"),
         ("ALFAMIX_STRATEGY", "magic", "alfa-mix"),
         ("ALFAMIX_BUGDET", "5", "did you mean ALFAMIX_BUDGET"),

@@ -237,19 +237,19 @@ def test_worker_that_vanished_is_taken_over(
     assert doubled(label_studio, project_id) == []
 
 
-@pytest.mark.parametrize("tries", [1, pytest.param(TRIES, marks=pytest.mark.soak)])
+@pytest.mark.soak
 def test_rounds_go_on_when_postgresql_is_restarted_under_them(
-    label_studio, machine, colored_project, annotator, tries
+    label_studio, machine, colored_project, annotator
 ):
     server = PostgresServer()
     try:
         backend = machine(server.url())
-        project_id, task_ids = colored_project(12 * (tries + 1))
+        project_id, task_ids = colored_project(12 * (TRIES + 1))
         backend.connect(project_id)
         backend.wait_for_round(project_id, 0)
         processes, person = with_variable(f"PORT={backend.port}").keys(), annotator(project_id)
-        moments = random.Random(tries)
-        for number in range(1, tries + 1):
+        moments = random.Random(TRIES)
+        for number in range(1, TRIES + 1):
             label_batch(person, backend, project_id)
             time.sleep(moments.uniform(0.0, 1.0))
             server.stop()
