@@ -29,6 +29,13 @@ RETIRED = {
 LABELS_A_CLASS = 10
 # What the admin may set for one project alone, on its page.
 OF_A_PROJECT = ("budget", "strategy", "audit", "preselect")
+# The registry's names: it comes with torch, which whoever reads settings must not wait for.
+STRATEGIES = (
+    *("auto", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned", "alfa-herding", "random"),
+    *("entropy", "bald", "core-set", "deepfool", "gcnal", "badge", "cdal", "margin"),
+    *("margin-kmeans", "least-confidence", "dropquery", "tcm", "uherding", "bait", "refine"),
+    *("maxherding", "kmeans-centers", "typiclust", "probcover"),
+)
 # Labels of letters, digits and hyphens; the last one is not a number, as that of an address is.
 HOST_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 HOST_NAME = re.compile(rf"({HOST_LABEL}\.)*(?![0-9]+$){HOST_LABEL}")
@@ -50,6 +57,12 @@ def _is_secret(variable: str) -> bool:
 
 
 def _text(value: str) -> str:
+    return value
+
+
+def _strategy(value: str) -> str:
+    if value not in STRATEGIES:
+        raise ValueError(f"one of {', '.join(STRATEGIES)}")
     return value
 
 
@@ -288,7 +301,7 @@ class Settings:
     strategy: str = _setting(
         "ALFAMIX_STRATEGY",
         "auto",
-        _text,
+        _strategy,
         "Acquisition strategy; `auto` is ALFA herding: coverage of the pool in which images that a "
         "small mix flips count most. `alfa-mix` is the paper's.",
     )

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from backend.acquisition import strategy_names
 from backend.errors import SettingsError
-from backend.settings import Settings
+from backend.settings import STRATEGIES, Settings
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -56,6 +57,7 @@ def test_settings_raise_when_an_alfamix_name_is_unknown():
         ("LABEL_STUDIO_URL", "localhost:8080", "a URL such as"),
         ("ALFAMIX_FINETUNE", "blocks", "head, full, or blocks:n"),
         ("ALFAMIX_BUDGET", "0", "whole number from 1"),
+        ("ALFAMIX_STRATEGY", "magic", "one of auto, alfa-mix, "),
         ("ALFAMIX_EPSILON", "nan", "a number from"),
         ("ALFAMIX_EPSILON", "-1", "a number from"),
         ("ALFAMIX_BACKBONE_WEIGHTS", "/no/such/file.pth", "a file that exists"),
@@ -144,3 +146,7 @@ def test_readme_table_is_the_one_of_the_code():
 def test_labels_a_round_are_ten_a_class_unless_they_are_set():
     assert Settings().labels_a_round(4) == 40
     assert Settings(budget=7).labels_a_round(4) == 7
+
+
+def test_strategies_are_those_of_the_registry():
+    assert strategy_names() == STRATEGIES

@@ -15,7 +15,7 @@ from backend.web.pages import wording
 from backend.web.pages.contexts import ConfirmPage, OnwardPage
 from backend.web.pages.forms import OwnSettings, Selected
 from backend.web.pages.links import data_url
-from backend.web.pages.project import STRATEGIES, project_page
+from backend.web.pages.project import project_page
 from backend.web.pages.rendering import rendered
 from backend.web.pages.safety import check_form, csrf_token
 from backend.web.pages.services import pages
@@ -206,8 +206,6 @@ def _errors(settings: Settings, own: dict[str, str]) -> dict[str, str]:
             settings.of_project({name: text})
         except SettingsError as error:
             errors[name] = str(error)
-    if "strategy" not in errors and own.get("strategy", STRATEGIES[0]) not in STRATEGIES:
-        errors["strategy"] = f"{own['strategy']!r}; needed is one of {', '.join(STRATEGIES)}"
     return errors
 
 

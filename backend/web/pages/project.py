@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from backend.label_studio.wording import shown_uri
-from backend.settings import OF_A_PROJECT, Settings
+from backend.settings import OF_A_PROJECT, STRATEGIES, Settings
 from backend.web.pages import wording
 from backend.web.pages.backtest import backtest_of
 from backend.web.pages.batch import batch_of
@@ -28,13 +28,6 @@ from model_store.tunings import Tuning
 
 SHOWN_ROUNDS = 20
 SHOWN_UNREADABLE = 50
-# The registry's names: it comes with torch, which a page must not wait for.
-STRATEGIES = (
-    *("auto", "alfa-mix", "alfa-mix-exact", "alfa-mix-learned", "alfa-herding", "random"),
-    *("entropy", "bald", "core-set", "deepfool", "gcnal", "badge", "cdal", "margin"),
-    *("margin-kmeans", "least-confidence", "dropquery", "tcm", "uherding", "bait", "refine"),
-    *("maxherding", "kmeans-centers", "typiclust", "probcover"),
-)
 TITLES = {
     "budget": "Labels a round",
     "strategy": "Strategy",

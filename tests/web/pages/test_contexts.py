@@ -8,7 +8,6 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, meta, nodes
 
 from backend.web.pages.contexts import PAGES
-from backend.web.pages.project import STRATEGIES
 from backend.web.pages.rendering import GLOBALS
 from backend.web.pages.views import ROOM
 
@@ -32,9 +31,3 @@ def test_template_uses_exactly_what_its_context_has(page):
     environment = Environment(loader=FileSystemLoader(ROOM / "templates"), autoescape=True)
     given = {field.name for field in fields(page)}
     assert names_used(environment, page.TEMPLATE) - set(GLOBALS) == given
-
-
-def test_strategies_are_those_of_the_registry():
-    from backend.acquisition import strategy_names
-
-    assert strategy_names() == STRATEGIES
