@@ -33,7 +33,7 @@ def draw(setting: Setting, data: Data, seed: int) -> Drawn:
     """The examples of one seed. DataError: a long-tailed pool needs more of a class."""
     generator = np.random.default_rng([seed, 1])
     if setting.is_plain:
-        pool = _drawn(len(data.train.labels), setting.pool, generator)
+        pool = drawn_rows(len(data.train.labels), setting.pool, generator)
         order = np.arange(len(data.classes))
     else:
         order = generator.permutation(len(data.classes))
@@ -50,7 +50,7 @@ def draw(setting: Setting, data: Data, seed: int) -> Drawn:
 
 def test_rows(setting: Setting, data: Data) -> np.ndarray:
     """The test images, the same for all seeds, also those of no class."""
-    return _drawn(len(data.test.labels), setting.test, np.random.default_rng(TEST_SEED))
+    return drawn_rows(len(data.test.labels), setting.test, np.random.default_rng(TEST_SEED))
 
 
 def class_sizes(total: int, classes: int, skew: float) -> np.ndarray:
@@ -82,7 +82,7 @@ def _long_tailed(
     return np.sort(np.concatenate(rows))
 
 
-def _drawn(count: int, wanted: int | None, generator: np.random.Generator) -> np.ndarray:
+def drawn_rows(count: int, wanted: int | None, generator: np.random.Generator) -> np.ndarray:
     """Sorted rows: `wanted` of `count`, or all."""
     if wanted is None or wanted >= count:
         return np.arange(count)

@@ -25,11 +25,10 @@ from backend.vision import (
     VisionSession,
 )
 from benchmarks.curves.data import Data, DataError, load
+from benchmarks.curves.drawing import TEST_SEED, drawn_rows
 from benchmarks.timed.desk import Embedded
 from benchmarks.timed.settings import Setting
 from model_store.embeddings import EmbeddingStore
-
-TEST_SEED = 1_000_003
 
 
 @dataclass(frozen=True)
@@ -107,8 +106,8 @@ def networks_and_truth(
     DataError, WeightsError: the data or the weights are not there.
     """
     data, session = _data(data_name, place.data), _session(backbone, image_px, finetune, place)
-    pool_rows = _drawn(len(data.train.labels), pool, np.random.default_rng([seed, 1]))
-    test_rows = _drawn(len(data.test.labels), test, np.random.default_rng(TEST_SEED))
+    pool_rows = drawn_rows(len(data.train.labels), pool, np.random.default_rng([seed, 1]))
+    test_rows = drawn_rows(len(data.test.labels), test, np.random.default_rng(TEST_SEED))
     keys = [f"train/{row}" for row in pool_rows], [f"test/{row}" for row in test_rows]
     read, num_classes = partial(_read, data), len(data.classes)
     stores = memory_stores()
@@ -137,13 +136,6 @@ def _session(backbone: str, image_px: int | None, finetune: str, place: Place) -
     spec = BackboneSpec(backbone, None if is_bundled else place.weights, image_px)
     # the head of all rows so far: they stay comparable
     return VisionSession.open(VisionConfig(spec, finetune, "cpu", head=ADAM))
-
-
-def _drawn(count: int, wanted: int | None, rng: np.random.Generator) -> np.ndarray:
-    """Sorted rows: `wanted` of `count`, or all."""
-    if wanted is None or wanted >= count:
-        return np.arange(count)
-    return np.sort(rng.choice(count, wanted, replace=False))
 
 
 def _read(data: Data, key: str) -> bytes:
