@@ -32,6 +32,10 @@ class Truth:
     test_labels: np.ndarray  # (T,) int64 in [0, K)
     num_classes: int
 
+    def labeled(self, shown: np.ndarray) -> np.ndarray:
+        """Those of the pool rows shown to people that they give a label."""
+        return shown[self.labels[shown] != OF_NO_CLASS]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -108,7 +112,7 @@ def replay(learner: Learner, truth: Truth, plan: Plan, rule: Chooser, seed: int)
             if len(picked) == 0:
                 return
             shown = np.concatenate([shown, picked])
-        rows = _labeled(truth, shown)
+        rows = truth.labeled(shown)
         if len(rows):
             started = time.perf_counter()
             fit = learner.fit(rows, truth.labels[rows], seed * SEEDS_A_RUN + number, fit)
@@ -116,11 +120,6 @@ def replay(learner: Learner, truth: Truth, plan: Plan, rule: Chooser, seed: int)
             accuracy = float(np.mean(fit.predictions == truth.test_labels))
             counts = np.bincount(truth.labels[rows], minlength=truth.num_classes)
             yield Round(number, len(shown), accuracy, train_s, select_s, tuple(counts.tolist()))
-
-
-def _labeled(truth: Truth, shown: np.ndarray) -> np.ndarray:
-    """Those of the pool rows that people gave a label."""
-    return shown[truth.labels[shown] != OF_NO_CLASS]
 
 
 def _select(
@@ -134,7 +133,7 @@ def _select(
 ) -> np.ndarray:
     """The pool rows to reveal next."""
     unlabeled = np.setdiff1d(np.arange(len(truth.labels)), shown)
-    rows = _labeled(truth, shown)
+    rows = truth.labeled(shown)
     embeddings = learner.untrained() if fit is None else fit.embeddings
     pool = standardized_pool(
         embeddings[unlabeled],

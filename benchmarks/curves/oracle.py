@@ -65,10 +65,10 @@ class BestOfStrategies:
         supply: int | None = None,
     ) -> Selection:
         """The best batch, the first of equals; `supply` plays no part: nothing is behind it."""
-        labeled = np.setdiff1d(np.arange(len(self.truth.labels)), pool.ids)
+        shown = np.setdiff1d(np.arange(len(self.truth.labels)), pool.ids)
         proposals = list(self._proposals(pool, budget, generator))
         accuracies = [
-            self._accuracy(np.concatenate([labeled, pool.ids[rows]])) for _, rows in proposals
+            self._accuracy(np.concatenate([shown, pool.ids[rows]])) for _, rows in proposals
         ]
         strategy, rows = proposals[int(np.argmax(accuracies))]
         return Selection(rows, np.arange(len(rows)), len(rows), {"strategy": strategy}, None)
@@ -87,6 +87,7 @@ class BestOfStrategies:
                 yield strategy, part[rule.choose(within, budget, generator, supply=0).rows]
 
     def _accuracy(self, rows: np.ndarray) -> float:
-        """On the test images, after training on all images that `rows` names."""
+        """On the test images, after training on the images of `rows` that have a label."""
+        rows = self.truth.labeled(rows)
         fit = self.learner.fit(rows, self.truth.labels[rows], SEED, None)
         return float(np.mean(fit.predictions == self.truth.test_labels))

@@ -9,7 +9,7 @@ import pytest
 
 from backend import acquisition
 from backend.acquisition import Pool, Rule, strategy_names
-from backend.replay import Fit, Plan, Truth, replay
+from backend.replay import OF_NO_CLASS, Fit, Plan, Truth, replay
 from backend.vision import LinearHead
 from benchmarks.curves import oracle
 from benchmarks.curves.bench import Place
@@ -60,6 +60,17 @@ def test_oracle_takes_the_batch_after_which_most_test_images_are_known(monkeypat
     assert len(chosen.rows) == chosen.batch_size == 3
     assert len(learner.tried) == 31
     assert all(tried[:4] == [0, 1, 2, 3] and len(set(tried)) == 7 for tried in learner.tried)
+
+
+def test_oracle_is_taught_nothing_by_images_of_no_class(monkeypatch):
+    monkeypatch.setattr(oracle, "PROPOSERS", {"random": 5})
+    labels = np.where(np.arange(ROWS) % 5 == 0, OF_NO_CLASS, TRUTH.labels)
+    learner, shown = TreasureLearner(), np.array([0, 1, 2, 3])
+    chosen = BestOfStrategies(learner, replace(TRUTH, labels=labels), RULE).choose(
+        pool_beside(shown), 20, np.random.default_rng(0)
+    )
+    assert len(chosen.rows) == 20
+    assert all(row % 5 for tried in learner.tried for row in tried)
 
 
 def test_oracle_takes_the_first_proposal_when_none_is_better(monkeypatch):
